@@ -1,0 +1,354 @@
+#include "api/cli.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <string>
+
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+
+#include "api/cli_config.hpp"
+#include "api/cli_doctor.hpp"
+#include "api/cli_output.hpp"
+#include "api/cli_post.hpp"
+#include "api/cli_records.hpp"
+#include "api/cli_status.hpp"
+#include "api/server.hpp"
+#include "core/text.hpp"
+#include "io/runtime.hpp"
+
+namespace daybook::api {
+namespace {
+
+// Everything the options write into; it lives as long as the parser that points into it.
+struct Choices {
+  std::function<int()> command;  // set by the subcommand that was chosen
+  ServerAddress server;
+  std::string timeout_text;
+  bool json = false;
+
+  ConfigSources sources;
+  std::string config_file, listen, log_level, role = "all";
+  bool config_defaults = false, config_check = false;
+
+  PostOptions post;
+  GetOptions get;
+  ListOptions list;
+  ParkedOptions parked;
+};
+
+constexpr const char* kFooter =
+    "Exit codes: 0 it worked, 1 it failed, 2 the command was used wrongly.\n"
+    "\n"
+    "Examples:\n"
+    "  daybook config --defaults > daybook.toml    a configuration to start from\n"
+    "  daybook doctor --config daybook.toml        is this machine ready for it?\n"
+    "  daybook serve --config daybook.toml\n"
+    "  daybook post audit.json                     answers when the record is safe\n"
+    "  daybook ls --since 1h\n"
+    "  daybook get ID --payload -o audit.json\n"
+    "\n"
+    "daybook COMMAND --help says more about each command.";
+
+// CLI11 prints this text behind "NAME", so that a wrong duration is wrong usage.
+std::string check_duration(const std::string& text) {
+  const auto duration = core::parse_duration(text);
+  return duration && duration->count() > 0 ? "" : text + " is no duration such as 500ms, 30s or 2m";
+}
+
+void add_server_options(CLI::App& command, Choices& choices, const char* timeout) {
+  choices.server.url = "http://127.0.0.1:7080";
+  command.add_option("--url", choices.server.url, "The server [default: http://127.0.0.1:7080]")
+      ->envname("DAYBOOK_URL")
+      ->type_name("URL");
+  choices.timeout_text.clear();
+  command
+      .add_option("--timeout", choices.timeout_text,
+                  "Time for one request [default: " + std::string(timeout) + "]")
+      ->type_name("TIME")
+      ->check(CLI::Validator(check_duration, ""));
+  command.add_flag("--json", choices.json, "JSON instead of text, for scripts");
+}
+
+void add_config_options(CLI::App& command, Choices& choices) {
+  command.add_option("--config", choices.config_file, "The TOML file")
+      ->envname("DAYBOOK_CONFIG")
+      ->type_name("FILE");
+  command
+      .add_option("--set", choices.sources.overrides,
+                  "Overrides one setting; may be repeated. Not for secrets")
+      ->type_name("SECTION.NAME=VALUE")
+      ->allow_extra_args(false);
+}
+
+// The server's address as the options left it.
+ServerAddress server_of(const Choices& choices, const char* timeout) {
+  ServerAddress server = choices.server;
+  const auto given = core::parse_duration(choices.timeout_text);
+  server.timeout = given ? *given : *core::parse_duration(timeout);
+  return server;
+}
+
+ConfigSources sources_of(const Choices& choices) {
+  ConfigSources sources = choices.sources;
+  if (!choices.config_file.empty()) sources.file = choices.config_file;
+  sources.environment = process_environment();
+  if (!choices.listen.empty()) sources.overrides.push_back("server.listen=" + choices.listen);
+  if (!choices.log_level.empty()) sources.overrides.push_back("log.level=" + choices.log_level);
+  return sources;
+}
+
+// Many service managers start with a soft limit of 1024 files and a far higher hard one.
+void raise_file_limit() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= files.rlim_max) return;
+  files.rlim_cur = files.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &files);  // doctor tells where the hard limit is too low
+}
+
+int run_serve(const Choices& choices) {
+  const auto loaded = load_config(sources_of(choices));
+  if (!loaded) {
+    print_error("daybook serve: the configuration is wrong:\n" + loaded.error().detail + "\n");
+    return kExitFailed;
+  }
+  raise_file_limit();
+  const Role role = choices.role == "ingest"     ? Role::ingest
+                    : choices.role == "pipeline" ? Role::pipeline
+                                                 : Role::all;
+  return serve(loaded->config, role);
+}
+
+void add_serve(CLI::App& app, Choices& choices) {
+  CLI::App* command = app.add_subcommand("serve", "Runs the server until SIGTERM");
+  add_config_options(*command, choices);
+  command->add_option("--listen", choices.listen, "Short for --set server.listen=HOST:PORT")
+      ->type_name("HOST:PORT");
+  command->add_option("--log-level", choices.log_level, "Short for --set log.level=LEVEL")
+      ->type_name("LEVEL");
+  command
+      ->add_option("--role", choices.role,
+                   "all: accept records and archive them; ingest: only accept; pipeline: only "
+                   "archive [default: all]")
+      ->check(CLI::IsMember({"all", "ingest", "pipeline"}))
+      ->type_name("ROLE");
+  command->footer(
+      "Settings: flags win over the environment (DAYBOOK_SECTION_NAME), the environment over the\n"
+      "file. daybook config --defaults lists all of them. Secrets come from the environment or\n"
+      "from files (DAYBOOK_BUFFER_PASSWORD_FILE).\n"
+      "SIGTERM finishes what is in flight and exits with 0.");
+  command->callback([&choices] { choices.command = [&choices] { return run_serve(choices); }; });
+}
+
+void add_post(CLI::App& app, Choices& choices) {
+  CLI::App* command = app.add_subcommand("post", "Stores files, folders or standard input");
+  PostOptions& post = choices.post;
+  command->add_option("FILE", post.paths, "Files; folders with all regular files below; - = stdin")
+      ->required()
+      ->type_name("");
+  add_server_options(*command, choices, "120s");
+  command->add_option("--type", post.type, "CloudEvents type, such as org.example.login");
+  command->add_option("--source", post.source, "CloudEvents source, such as /branch/7/till/3");
+  command->add_option("--subject", post.subject, "CloudEvents subject");
+  command->add_option("--time", post.time, "Time of the event, RFC 3339; mtime = each file's own")
+      ->type_name("TIME");
+  command->add_option("--content-type", post.content_type,
+                      "Media type [default: from the file's extension]");
+  command->add_option("--attribute", post.attributes, "Further attribute; may be repeated")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
+  command->add_option("--idempotency-key", post.idempotency_key,
+                      "For one file: sending again under the same key stores nothing twice "
+                      "[default: random for each file and run]");
+  command->add_option("--retries", post.retries, "Attempts after the first [default: 8]")
+      ->check(CLI::Range(0, 1000));
+  command->add_option("--concurrency", post.concurrency, "Files at a time [default: 4]")
+      ->check(CLI::Range(1, 256));
+  command->footer(
+      "A record counts as stored when its receipt names the SHA-256 of what was sent. Failed\n"
+      "connections, 408, 409, 429 and 502 to 504 are tried again, as late as the server asks; "
+      "that\n"
+      "is safe, because every attempt carries the same idempotency key. A second run of the\n"
+      "command stores the files again, unless --idempotency-key is given.\n"
+      "\n"
+      "Examples:\n"
+      "  daybook post logs/ --source /branch/7 --time mtime\n"
+      "  journalctl -o json | daybook post - --content-type application/x-ndjson\n"
+      "  daybook post --json *.pdf | jq -r .id");
+  command->callback([&choices] {
+    choices.command = [&choices] {
+      choices.post.server = server_of(choices, "120s");
+      choices.post.json = choices.json;
+      return run_post(choices.post);
+    };
+  });
+}
+
+void add_get(CLI::App& app, Choices& choices) {
+  CLI::App* command = app.add_subcommand("get", "Shows one record, or fetches its payload");
+  GetOptions& get = choices.get;
+  command->add_option("ID", get.id, "The record's id")->required()->type_name("");
+  add_server_options(*command, choices, "120s");
+  command->add_flag("--payload", get.payload, "The payload instead of the record");
+  command->add_option("-o,--output", get.output, "Write the payload to this file")
+      ->type_name("FILE");
+  command
+      ->add_option("--range", get.range,
+                   "Only these bytes of the payload: FIRST-LAST, FIRST- or -LENGTH")
+      ->type_name("RANGE");
+  command->footer(
+      "A whole payload is compared with the record's SHA-256 before anything is written.\n"
+      "\n"
+      "Examples:\n"
+      "  daybook get 019a9c3e-7d10-7abc-8def-0123456789ab\n"
+      "  daybook get 019a9c3e-7d10-7abc-8def-0123456789ab --payload | jq .\n"
+      "  daybook get 019a9c3e-7d10-7abc-8def-0123456789ab --range=-1000");
+  command->callback([&choices] {
+    choices.command = [&choices] {
+      choices.get.server = server_of(choices, "120s");
+      choices.get.json = choices.json;
+      return run_get(choices.get);
+    };
+  });
+}
+
+void add_ls(CLI::App& app, Choices& choices) {
+  CLI::App* command = app.add_subcommand("ls", "Lists records, the newest first");
+  ListOptions& list = choices.list;
+  add_server_options(*command, choices, "30s");
+  command->add_option("--since", list.since, "Received at or after: RFC 3339, or an age (2h)")
+      ->type_name("TIME");
+  command->add_option("--until", list.until, "Received before: RFC 3339, or an age")
+      ->type_name("TIME");
+  command->add_option("--source", list.source, "Only of this source");
+  command->add_option("--type", list.type, "Only of this type");
+  command->add_option("--subject", list.subject, "Only of this subject");
+  command->add_option("--state", list.state, "Only in this state, such as indexed");
+  CLI::Option* limit = command->add_option("--limit", list.limit, "At most so many [default: 50]")
+                           ->check(CLI::Range(1, 1'000'000));
+  command->add_flag("--all", list.all, "All of them")->excludes(limit);
+  command->footer(
+      "Examples:\n"
+      "  daybook ls --since 24h --type org.example.login\n"
+      "  daybook ls --all --json | jq -r .object.key");
+  command->callback([&choices] {
+    choices.command = [&choices] {
+      choices.list.server = server_of(choices, "30s");
+      choices.list.json = choices.json;
+      return run_ls(choices.list);
+    };
+  });
+}
+
+void add_parked(CLI::App& app, Choices& choices) {
+  CLI::App* command =
+      app.add_subcommand("parked", "Records the pipeline has given up on for now, and why");
+  add_server_options(*command, choices, "30s");
+  const auto run_with = [&choices](ParkedOptions::Action action) {
+    return [&choices, action] {
+      choices.command = [&choices, action] {
+        choices.parked.action = action;
+        choices.parked.server = server_of(choices, "30s");
+        choices.parked.json = choices.json;
+        return run_parked(choices.parked);
+      };
+    };
+  };
+  CLI::App* list = command->add_subcommand("list", "Lists them (also without a word)");
+  CLI::App* show = command->add_subcommand("show", "Shows one of them");
+  show->add_option("ID", choices.parked.ids, "The record's id")
+      ->required()
+      ->expected(1)
+      ->type_name("");
+  CLI::App* replay = command->add_subcommand("replay", "Sends them through the pipeline again");
+  replay->add_option("ID", choices.parked.ids, "Record ids")->type_name("");
+  replay->add_flag("--all", choices.parked.all, "All parked records");
+  for (CLI::App* sub : {list, show, replay}) sub->fallthrough();
+  list->callback(run_with(ParkedOptions::Action::list));
+  show->callback(run_with(ParkedOptions::Action::show));
+  replay->callback(run_with(ParkedOptions::Action::replay));
+  command->require_subcommand(0, 1);
+  command->footer(
+      "Parked records are not lost: they stay in the buffer, and those that an outage parked are\n"
+      "tried again by themselves (pipeline.parked_retry).\n"
+      "\n"
+      "Examples:\n"
+      "  daybook parked\n"
+      "  daybook parked replay --all");
+  // Parents call back after their subcommands, so a choice that was made must stay.
+  command->callback([&choices, run_with] {
+    if (!choices.command) run_with(ParkedOptions::Action::list)();
+  });
+}
+
+void add_status(CLI::App& app, Choices& choices) {
+  CLI::App* command = app.add_subcommand("status", "What a running server says about itself");
+  add_server_options(*command, choices, "10s");
+  command->footer("Exits with 1 where the server cannot be reached or is not ready.");
+  command->callback([&choices] {
+    choices.command = [&choices] { return run_status({server_of(choices, "10s"), choices.json}); };
+  });
+}
+
+void add_doctor(CLI::App& app, Choices& choices) {
+  CLI::App* command =
+      app.add_subcommand("doctor", "Probes this machine, Redis and the stores; says what to mend");
+  add_config_options(*command, choices);
+  command->add_flag("--json", choices.json, "JSON instead of text, for scripts");
+  command->footer(
+      "Each line is ok, warn or FAIL; below it stands what to do. Exits with 1 where anything\n"
+      "failed. It changes nothing.");
+  command->callback([&choices] {
+    choices.command = [&choices] { return run_doctor(sources_of(choices), choices.json); };
+  });
+}
+
+void add_config(CLI::App& app, Choices& choices) {
+  CLI::App* command =
+      app.add_subcommand("config", "Shows the settings in effect and where each comes from");
+  add_config_options(*command, choices);
+  CLI::Option* defaults = command->add_flag("--defaults", choices.config_defaults,
+                                            "Every setting at its default, with comments, as TOML");
+  command->add_flag("--check", choices.config_check, "Only say whether it is valid")
+      ->excludes(defaults);
+  command->add_flag("--json", choices.json, "JSON instead of TOML, for scripts");
+  command->callback([&choices] {
+    choices.command = [&choices] {
+      const auto action = choices.config_defaults ? ConfigOptions::Action::defaults
+                          : choices.config_check  ? ConfigOptions::Action::check
+                                                  : ConfigOptions::Action::show;
+      return run_config({action, sources_of(choices), choices.json});
+    };
+  });
+}
+
+}  // namespace
+
+int run_command_line(int argument_count, const char* const* arguments) {
+  Choices choices;
+  CLI::App app(
+      "Daybook takes audit records over HTTP, answers when they are safe, and archives them.",
+      "daybook");
+  app.set_version_flag("--version",
+                       "daybook " DAYBOOK_VERSION " (" + std::string(io::backend_name()) + ")");
+  app.require_subcommand(1);
+  app.footer(kFooter);
+  app.get_formatter()->column_width(32);
+  add_serve(app, choices);
+  add_post(app, choices);
+  add_get(app, choices);
+  add_ls(app, choices);
+  add_parked(app, choices);
+  add_status(app, choices);
+  add_doctor(app, choices);
+  add_config(app, choices);
+  try {
+    app.parse(argument_count, arguments);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;  // prints help, version or what is wrong
+  }
+  return choices.command ? choices.command() : kExitUsage;
+}
+
+}  // namespace daybook::api

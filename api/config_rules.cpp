@@ -1,0 +1,188 @@
+// Rules between settings, and the grammar of texts that the settings table knows only as text.
+// Each broken rule is one sentence that names the setting and says what would be right.
+#include <algorithm>
+#include <charconv>
+
+#include "api/config_loader.hpp"
+#include "api/config_settings.hpp"
+#include "core/text.hpp"
+
+namespace daybook::api {
+namespace {
+
+std::optional<std::uint16_t> parse_port(std::string_view text) {
+  unsigned number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size() || number > 65535) {
+    return std::nullopt;
+  }
+  return static_cast<std::uint16_t>(number);
+}
+
+bool is_word(std::string_view text, std::string_view also) {
+  return !text.empty() && std::ranges::all_of(text, [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           also.find(c) != std::string_view::npos;
+  });
+}
+
+void check_listen(const core::Config& config, std::vector<std::string>& broken) {
+  const auto listen = parse_host_port(config.server_listen);
+  if (!listen) {
+    broken.push_back("server.listen: " + toml_quote(config.server_listen) +
+                     " is not HOST:PORT. Example: listen = \"127.0.0.1:7080\".");
+  } else if (!is_loopback(listen->host)) {
+    broken.push_back(
+        "server.listen: without authentication Daybook listens on loopback only, "
+        "because whoever reaches it can write and read every record: " +
+        toml_quote(config.server_listen) +
+        " is refused. Use 127.0.0.1, [::1] or localhost, and for other machines a "
+        "proxy or tunnel that authenticates.");
+  }
+}
+
+void check_buffer(const core::Config& config, std::vector<std::string>& broken) {
+  const std::string_view url = config.buffer_url;
+  constexpr std::string_view kTcp = "redis://";
+  constexpr std::string_view kUnix = "unix:";
+  if (url.starts_with(kTcp)) {
+    std::string_view rest = url.substr(kTcp.size());
+    if (rest.find('@') != std::string_view::npos) {
+      // The text is not repeated: it may hold a password.
+      broken.push_back(
+          "buffer.url: user and password do not belong into the URL. Set "
+          "buffer.username and DAYBOOK_BUFFER_PASSWORD or buffer.password_file.");
+      return;
+    }
+    const std::size_t slash = rest.find('/');
+    const std::string_view database =
+        slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
+    const std::string_view authority = rest.substr(0, slash);
+    const bool host_only = !authority.empty() && authority.find(':') == std::string_view::npos;
+    const bool database_ok = database.empty() || parse_port(database).has_value();
+    const auto address = parse_host_port(authority);
+    if (database_ok && (host_only || (address && address->port != 0))) return;
+  } else if (url.starts_with("unix:/") && url.size() > kUnix.size() + 1) {
+    return;
+  } else if (url.starts_with("rediss://")) {
+    broken.push_back(
+        "buffer.url: TLS to Redis (rediss://) is not supported yet. Use redis:// or "
+        "unix:, or a local TLS tunnel.");
+    return;
+  }
+  broken.push_back("buffer.url: " + toml_quote(url) +
+                   " is neither redis://HOST:PORT[/DATABASE] nor unix:/PATH.");
+}
+
+void check_archive(const core::Config& config, std::vector<std::string>& broken) {
+  const std::string& prefix = config.archive_prefix;
+  if (!prefix.empty() &&
+      (!is_word(prefix, "/._-") || prefix.starts_with('/') || prefix.ends_with('/') ||
+       prefix.find("..") != std::string::npos || prefix.find("//") != std::string::npos)) {
+    broken.push_back("archive.prefix: " + toml_quote(prefix) +
+                     " may have letters, digits, '.', '_', '-' and single '/' inside.");
+  }
+  if (config.archive_kind != "s3") return;
+  const std::string& endpoint = config.archive_s3_endpoint;
+  if (endpoint.empty()) {
+    broken.push_back(
+        "archive.s3_endpoint is missing: archive.kind = \"s3\" needs it. Example: "
+        "s3_endpoint = \"https://s3.eu-central-1.amazonaws.com\".");
+  } else if ((!endpoint.starts_with("http://") && !endpoint.starts_with("https://")) ||
+             endpoint.ends_with("://") || endpoint.find('@') != std::string::npos) {
+    broken.push_back(
+        "archive.s3_endpoint: it is http://HOST[:PORT] or https://HOST[:PORT], "
+        "without credentials in it.");
+  }
+  if (config.archive_s3_bucket.empty()) {
+    broken.push_back("archive.s3_bucket is missing: archive.kind = \"s3\" needs it.");
+  } else if (!is_word(config.archive_s3_bucket, "._-")) {
+    broken.push_back("archive.s3_bucket: " + toml_quote(config.archive_s3_bucket) +
+                     " may have letters, digits, '.', '_' and '-'.");
+  }
+  const auto secret = [&](const std::string& value, std::string_view name) {
+    if (!value.empty()) return;
+    const Setting* setting = find_setting("archive", name);
+    broken.push_back("archive." + std::string(name) +
+                     " is missing: archive.kind = \"s3\" needs it. Set " +
+                     setting->environment_name() + ", " + setting->environment_name() +
+                     "_FILE, or " + std::string(name) + "_file in the configuration.");
+  };
+  secret(config.archive_s3_access_key, "s3_access_key");
+  secret(config.archive_s3_secret_key, "s3_secret_key");
+}
+
+}  // namespace
+
+std::optional<HostPort> parse_host_port(std::string_view text) {
+  HostPort parts;
+  std::string_view port;
+  if (text.starts_with('[')) {
+    const std::size_t close = text.find("]:");
+    if (close == std::string_view::npos) return std::nullopt;
+    parts.host = text.substr(1, close - 1);
+    port = text.substr(close + 2);
+    if (parts.host.find(':') == std::string::npos) return std::nullopt;
+  } else {
+    const std::size_t colon = text.find(':');
+    if (colon == std::string_view::npos) return std::nullopt;
+    parts.host = text.substr(0, colon);
+    port = text.substr(colon + 1);
+  }
+  const auto number = parse_port(port);
+  if (!number || !is_word(parts.host, ".:-_")) return std::nullopt;
+  parts.port = *number;
+  return parts;
+}
+
+bool is_loopback(std::string_view host) {
+  if (host == "localhost" || host == "::1") return true;
+  // Four numbers, the first of them 127. A host name such as 127.example.org is none.
+  std::size_t numbers = 0;
+  std::string_view rest = host;
+  for (; numbers < 4; ++numbers) {
+    const std::size_t dot = rest.find('.');
+    const std::string_view part = rest.substr(0, dot);
+    const auto number = parse_port(part);
+    if (!number || *number > 255 || (numbers == 0 && *number != 127)) return false;
+    if (dot == std::string_view::npos) break;
+    rest.remove_prefix(dot + 1);
+  }
+  return numbers == 3;
+}
+
+std::vector<std::string> broken_rules(const core::Config& config) {
+  std::vector<std::string> broken;
+  check_listen(config, broken);
+  check_buffer(config, broken);
+  check_archive(config, broken);
+  if (!is_word(config.ingest_tenant, "._-") || config.ingest_tenant.starts_with('.')) {
+    broken.push_back("ingest.tenant: " + toml_quote(config.ingest_tenant) +
+                     " may have letters, digits, '.', '_' and '-', and must not begin with '.': "
+                     "it becomes a folder of the archive.");
+  }
+  if (!is_word(config.buffer_prefix, "._-")) {
+    broken.push_back("buffer.prefix: " + toml_quote(config.buffer_prefix) +
+                     " may have letters, digits, '.', '_' and '-'.");
+  }
+  if (config.node_data_dir.empty()) broken.push_back("node.data_dir: it must not be empty.");
+  if (config.ingest_memory_max < 2 * config.ingest_body_bytes_max) {
+    broken.push_back("ingest.memory_max is " + core::format_size(config.ingest_memory_max) +
+                     ": it must be at least twice ingest.body_bytes_max (" +
+                     core::format_size(config.ingest_body_bytes_max) +
+                     "), or the largest payload could never be admitted beside another.");
+  }
+  if (config.pipeline_retry_first > config.pipeline_retry_max) {
+    broken.push_back("pipeline.retry_first (" + core::format_duration(config.pipeline_retry_first) +
+                     ") must not exceed pipeline.retry_max (" +
+                     core::format_duration(config.pipeline_retry_max) + ").");
+  }
+  if (!config.buffer_username.empty() && config.buffer_password.empty()) {
+    broken.push_back(
+        "buffer.username is set but buffer.password is not: set "
+        "DAYBOOK_BUFFER_PASSWORD or buffer.password_file.");
+  }
+  return broken;
+}
+
+}  // namespace daybook::api

@@ -1,0 +1,118 @@
+#include "api/health.hpp"
+
+#include <sys/statvfs.h>
+
+#include <spdlog/spdlog.h>
+
+#include "core/text.hpp"
+
+namespace daybook::api {
+namespace {
+
+using core::Result;
+using core::Task;
+
+constexpr auto kDiskInterval = std::chrono::seconds(1);
+constexpr int kProbeEvery = 10;  // disk looks
+constexpr auto kProbeTimeout = std::chrono::seconds(5);
+
+Check make_check(const char* name, bool required, const Result<void>& state) {
+  return {name, state.has_value(), required, state ? "" : state.error().detail};
+}
+
+// Says it once when a dependency goes and once when it is back.
+void log_change(const char* name, const Result<void>& before, const Result<void>& after) {
+  if (before.has_value() == after.has_value()) return;
+  if (after) {
+    spdlog::info("{} is in order again", name);
+  } else {
+    spdlog::warn("{}: {}", name, after.error().detail);
+  }
+}
+
+}  // namespace
+
+Health::Health(Services services, const core::Config& config)
+    : services_(services), config_(config), stop_(services.runtime.make_signal()) {
+  look_at_disk();
+}
+
+void Health::close() {
+  closing_ = true;
+  stop_->notify_all();
+}
+
+Task<> Health::run() {
+  Result<void> buffer_before;
+  for (int round = 0; !closing_; ++round) {
+    look_at_disk();
+    if (round % kProbeEvery == 0 || !objects_ || !metadata_) {
+      const core::Deadline deadline = services_.runtime.steady_now() + kProbeTimeout;
+      auto objects = co_await services_.objects.probe(deadline);
+      log_change("object store", objects_, objects);
+      objects_ = std::move(objects);
+      auto metadata = co_await services_.metadata.probe(deadline);
+      log_change("metadata store", metadata_, metadata);
+      metadata_ = std::move(metadata);
+    }
+    log_change("buffer", buffer_before, services_.buffer.health());
+    buffer_before = services_.buffer.health();
+    publish();
+    if (!closing_) co_await stop_->wait(services_.runtime.steady_now() + kDiskInterval);
+  }
+}
+
+void Health::look_at_disk() {
+  struct statvfs figures{};
+  Result<void> now;
+  if (statvfs(config_.node_data_dir.c_str(), &figures) != 0) {
+    now = core::fail(core::Code::unavailable, core::Origin::self, core::Retry::safe,
+                     "node.data_dir " + config_.node_data_dir + " cannot be looked at");
+  } else {
+    disk_free_ = static_cast<std::uint64_t>(figures.f_bavail) * figures.f_frsize;
+    if (disk_free_ < config_.node_disk_reserve) {
+      now = core::fail(core::Code::out_of_space, core::Origin::self, core::Retry::safe,
+                       "The disk of node.data_dir has " + std::to_string(disk_free_ / core::MiB) +
+                           " MiB free, less than the reserve of " +
+                           core::format_size(config_.node_disk_reserve) +
+                           " (node.disk_reserve). Free space or enlarge the disk.");
+    }
+  }
+  log_change("disk", disk_, now);
+  disk_ = std::move(now);
+}
+
+Result<void> Health::admission() const {
+  if (!disk_) return disk_;
+  if (services_.trail != nullptr && !services_.trail->health()) return services_.trail->health();
+  return {};
+}
+
+std::vector<Check> Health::checks() const {
+  std::vector<Check> all = {make_check("buffer", true, services_.buffer.health())};
+  if (services_.trail != nullptr) {
+    all.push_back(make_check("trail", true, services_.trail->health()));
+  }
+  all.push_back(make_check("disk", true, disk_));
+  all.push_back(make_check("object_store", false, objects_));
+  all.push_back(make_check("metadata", false, metadata_));
+  return all;
+}
+
+bool Health::ready() const {
+  for (const Check& check : checks()) {
+    if (check.required && !check.ok) return false;
+  }
+  return !closing_;
+}
+
+void Health::publish() {
+  Metrics& metrics = services_.metrics;
+  for (const Check& check : checks()) {
+    metrics.set(metrics.dependency_up, check.ok ? 1 : 0, {{"dependency", check.name}});
+  }
+  metrics.set(metrics.ready, ready() ? 1 : 0);
+  metrics.set(metrics.disk_free_bytes, static_cast<double>(disk_free_));
+}
+
+}  // namespace daybook::api

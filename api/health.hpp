@@ -1,0 +1,61 @@
+// Health: what Daybook depends on, each with its state and the sentence that says what to do.
+// "Required" dependencies decide whether records are accepted; the others only delay the archive,
+// because an acknowledged record waits safely in the buffer. I/O thread only.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "api/metrics.hpp"
+#include "core/config.hpp"
+#include "core/ports/metadata_store.hpp"
+#include "core/ports/object_store.hpp"
+#include "core/ports/runtime.hpp"
+#include "core/ports/write_ahead_buffer.hpp"
+#include "storage/trail.hpp"
+
+namespace daybook::api {
+
+struct Check {
+  std::string name;  // buffer | trail | disk | object_store | metadata
+  bool ok = false;
+  bool required = false;
+  std::string detail;  // when not ok: what is wrong and how it is mended
+};
+
+class Health {
+ public:
+  struct Services {
+    core::Runtime& runtime;
+    core::WriteAheadBuffer& buffer;
+    const storage::Trail* trail;  // null where this process takes no records
+    core::ObjectStore& objects;
+    core::MetadataStore& metadata;
+    Metrics& metrics;
+  };
+  Health(Services services, const core::Config& config);
+
+  core::Task<> run();  // probes again and again until close()
+  void close();
+
+  // Beside the buffer's own health: disk reserve and trail.
+  [[nodiscard]] core::Result<void> admission() const;
+  [[nodiscard]] std::vector<Check> checks() const;
+  [[nodiscard]] bool ready() const;
+  [[nodiscard]] std::uint64_t disk_free() const { return disk_free_; }
+
+ private:
+  void look_at_disk();
+  void publish();
+
+  Services services_;
+  const core::Config& config_;
+  std::unique_ptr<core::Signal> stop_;
+  std::uint64_t disk_free_ = 0;
+  core::Result<void> disk_;
+  core::Result<void> objects_;
+  core::Result<void> metadata_;
+  bool closing_ = false;
+};
+
+}  // namespace daybook::api

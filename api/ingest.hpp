@@ -1,0 +1,73 @@
+// Ingest: POST /v1/records, from the request head to the acknowledgement.
+//
+//   head -> attributes -> health, budget, idempotency key -> body into blocks -> digest, frames
+//        -> append to the buffer  |  line in the trail  -> 201
+//
+// Everything that can be refused is refused before the body is read. Nothing is acknowledged before
+// the buffer has answered; a request that fails leaves nothing but, at most, an appended record whose
+// outcome the client was told is unknown. I/O thread only.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "api/metrics.hpp"
+#include "core/block.hpp"
+#include "core/budget.hpp"
+#include "core/config.hpp"
+#include "core/ports/workers.hpp"
+#include "core/ports/write_ahead_buffer.hpp"
+#include "core/sealer.hpp"
+#include "io/http_server.hpp"
+#include "storage/trail.hpp"
+
+namespace daybook::api {
+
+// What a request's head says about its record.
+struct IngestHead {
+  core::Envelope envelope;                  // attributes only
+  std::optional<core::IdempotencyKey> key;
+  std::optional<core::Sha256> expected;     // Content-Digest
+};
+// Pure; the error is the client's and names the header.
+[[nodiscard]] core::Result<IngestHead> read_ingest_head(const core::http::RequestHead& head,
+                                                        const core::Config& config);
+
+class Ingest {
+ public:
+  struct Services {
+    io::IoRuntime& runtime;
+    core::Workers& workers;
+    core::WriteAheadBuffer& buffer;
+    storage::Trail& trail;
+    Metrics& metrics;
+    core::Budget& memory;
+    // Why records are refused right now, beside the buffer's health (disk reserve, trail).
+    std::function<core::Result<void>()> admission;
+  };
+  Ingest(Services services, const core::Config& config);
+
+  core::Task<> handle(io::HttpExchange& exchange);
+
+ private:
+  struct Upload;  // one request on its way
+  core::Task<core::Result<io::HttpAnswer>> accept(io::HttpExchange& exchange, Upload& upload);
+  core::Task<core::Result<void>> admit(const core::http::RequestHead& head, Upload& upload);
+  // The answer, where the request is a repetition that can be answered without a new record.
+  core::Task<core::Result<std::optional<core::SettledRequest>>> reserve(Upload& upload);
+  core::Task<core::Result<void>> receive(io::HttpExchange& exchange, Upload& upload,
+                                         core::PayloadSealer& sealer);
+  core::Task<core::Result<io::HttpAnswer>> store(Upload& upload, core::PayloadSealer::Sealed sealed);
+  core::Task<core::Result<core::Appended>> append_and_trail(const core::SealedObject& object,
+                                                            std::string receipt_head,
+                                                            Upload& upload);
+  void observe(const Upload& upload, const core::PayloadSealer::Sealed& sealed);
+
+  Services services_;
+  const core::Config& config_;
+  core::BlockPool blocks_;
+  core::RecordIdGenerator ids_;
+};
+
+}  // namespace daybook::api

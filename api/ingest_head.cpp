@@ -1,0 +1,128 @@
+// The request head of POST /v1/records: CloudEvents attributes (HTTP binding 1.0 section 3.1),
+// digest, key.
+#include "api/ingest.hpp"
+#include "core/http/fields.hpp"
+#include "core/limits.hpp"
+#include "core/text.hpp"
+
+namespace daybook::api {
+namespace {
+
+using core::Code;
+using core::Origin;
+using core::Result;
+using core::Retry;
+
+core::Failure refuse(std::string detail, Code code = Code::invalid_argument) {
+  return core::fail(code, Origin::client, Retry::never, std::move(detail));
+}
+
+// All lines of a list-valued field as one value (RFC 9110 section 5.3).
+std::optional<std::string> joined(const core::http::Fields& fields, std::string_view name) {
+  std::optional<std::string> value;
+  for (const auto& [line_name, line_value] : fields.lines()) {
+    if (!core::equals_ignoring_case(line_name, name)) continue;
+    value = value ? *value + ", " + line_value : line_value;
+  }
+  return value;
+}
+
+// One ce-* header into the envelope.
+Result<void> add_attribute(core::Envelope& envelope, const std::string& name,
+                           const std::string& raw) {
+  const auto value = core::percent_decode(raw);
+  if (!value || !core::is_utf8(*value) || value->find('\0') != std::string::npos) {
+    return refuse("Header ce-" + name + " is not percent-encoded UTF-8.");
+  }
+  if (value->size() > core::limits::kAttributeBytesMax) {
+    return refuse("Header ce-" + name + " is longer than " +
+                  core::format_size(core::limits::kAttributeBytesMax) +
+                  "; put long values into the payload.");
+  }
+  if (name == "time") {
+    envelope.event_time = core::parse_time(*value);
+    if (!envelope.event_time) {
+      return refuse("Header ce-time must be an RFC 3339 time like 2026-01-31T12:00:00Z.");
+    }
+    return {};
+  }
+  std::string* field = name == "id"        ? &envelope.event_id
+                       : name == "source"  ? &envelope.source
+                       : name == "type"    ? &envelope.type
+                       : name == "subject" ? &envelope.subject
+                                           : nullptr;
+  if (field == nullptr) {
+    if (envelope.attributes.size() >= core::limits::kAttributesMax) {
+      return refuse("More than " + std::to_string(core::limits::kAttributesMax) +
+                    " ce-* headers; put them into the payload.");
+    }
+    field = &envelope.attributes[name];
+  }
+  if (!field->empty()) return refuse("Header ce-" + name + " stands twice; send it once.");
+  *field = *value;
+  return {};
+}
+
+Result<std::optional<core::IdempotencyKey>> read_key(const core::http::RequestHead& head,
+                                                     core::Envelope& envelope) {
+  const auto key = head.fields.find("Idempotency-Key");
+  if (head.fields.count("Idempotency-Key") > 1) {
+    return refuse("Header Idempotency-Key stands twice; send it once.");
+  }
+  if (key) {
+    if (key->empty() || key->size() > core::limits::kIdempotencyKeyBytesMax ||
+        !core::is_utf8(*key)) {
+      return refuse("Header Idempotency-Key must have 1 to " +
+                    std::to_string(core::limits::kIdempotencyKeyBytesMax) + " bytes of UTF-8.");
+    }
+    envelope.idempotency_key = std::string(*key);
+    return std::optional(core::IdempotencyKey{envelope.tenant, "key " + envelope.idempotency_key});
+  }
+  if (!envelope.source.empty() && !envelope.event_id.empty()) {
+    envelope.idempotency_key = envelope.source + " " + envelope.event_id;
+    return std::optional(core::IdempotencyKey{envelope.tenant, "ce " + envelope.idempotency_key});
+  }
+  return std::optional<core::IdempotencyKey>{};
+}
+
+}  // namespace
+
+Result<IngestHead> read_ingest_head(const core::http::RequestHead& head,
+                                    const core::Config& config) {
+  using core::http::Framing;
+  if (head.framing == Framing::none ||
+      (head.framing == Framing::length && head.content_length == 0)) {
+    return refuse("The request has no body; a record is 1 byte to " +
+                  core::format_size(config.ingest_body_bytes_max) + " of payload.");
+  }
+  if (head.framing == Framing::length && head.content_length > config.ingest_body_bytes_max) {
+    return refuse("The body has " + std::to_string(head.content_length) + " bytes; at most " +
+                      core::format_size(config.ingest_body_bytes_max) +
+                      " are taken (ingest.body_bytes_max). Split it into several records.",
+                  Code::too_large);
+  }
+  IngestHead result;
+  result.envelope.tenant = config.ingest_tenant;
+  result.envelope.content_type = std::string(head.fields.find("Content-Type").value_or(""));
+  if (!core::is_utf8(result.envelope.content_type)) {
+    return refuse("Header Content-Type has bytes that are no UTF-8.");
+  }
+  for (const auto& [name, value] : head.fields.lines()) {
+    if (name.size() <= 3 || !core::equals_ignoring_case(name.substr(0, 3), "ce-")) continue;
+    if (auto added = add_attribute(result.envelope, core::to_lower(name.substr(3)), value);
+        !added) {
+      return pass(std::move(added));
+    }
+  }
+  if (const auto digest = joined(head.fields, "Content-Digest")) {
+    auto expected = core::http::parse_content_digest(*digest);
+    if (!expected) return pass(std::move(expected));
+    result.expected = *expected;
+  }
+  auto key = read_key(head, result.envelope);
+  if (!key) return pass(std::move(key));
+  result.key = std::move(*key);
+  return result;
+}
+
+}  // namespace daybook::api

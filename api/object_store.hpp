@@ -1,0 +1,16 @@
+// Makes the object store that archive.kind names.
+#pragma once
+
+#include <memory>
+
+#include "core/config.hpp"
+#include "core/ports/object_store.hpp"
+#include "core/ports/workers.hpp"
+#include "io/runtime.hpp"
+
+namespace daybook::api {
+
+[[nodiscard]] core::Result<std::unique_ptr<core::ObjectStore>> open_object_store(
+    const core::Config& config, io::IoRuntime& runtime, core::Workers& disk_workers);
+
+}  // namespace daybook::api

@@ -1,0 +1,58 @@
+#include "api/pipeline_log.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace daybook::api {
+namespace {
+
+prometheus::Labels stage_label(std::string_view stage) { return {{"stage", std::string(stage)}}; }
+
+}  // namespace
+
+// Every stage shows its counters from the start, at 0: an alert must not wait for the first failure.
+PipelineLog::PipelineLog(Metrics& metrics) : metrics_(metrics) {
+  for (const char* stage : {"archive", "index", "release"}) {
+    for (auto* family : {&metrics.stage_received, &metrics.stage_done, &metrics.stage_retried,
+                         &metrics.stage_parked}) {
+      metrics.add(*family, stage_label(stage), 0);
+    }
+    metrics.add(metrics.stage_failed, {{"stage", stage}, {"reason", "unavailable"}}, 0);
+  }
+}
+
+void PipelineLog::on_received(std::string_view stage) {
+  metrics_.add(metrics_.stage_received, stage_label(stage));
+}
+
+void PipelineLog::on_done(std::string_view stage, core::Duration took) {
+  metrics_.add(metrics_.stage_done, stage_label(stage));
+  metrics_.observe(metrics_.stage_seconds, stage_label(stage), took);
+}
+
+void PipelineLog::on_failed(std::string_view stage, const core::RecordId& id,
+                            std::uint32_t attempt, const core::Error& error) {
+  metrics_.add(metrics_.stage_failed, {{"stage", std::string(stage)},
+                                       {"reason", std::string(core::to_string(error.code))}});
+  spdlog::warn("{} of record {}, attempt {}: {}", stage, id.str(), attempt, error.detail);
+}
+
+void PipelineLog::on_retry(std::string_view stage) {
+  metrics_.add(metrics_.stage_retried, stage_label(stage));
+}
+
+void PipelineLog::on_parked(std::string_view stage, const core::RecordId& id,
+                            const core::Error& error) {
+  metrics_.add(metrics_.stage_parked, stage_label(stage));
+  spdlog::error("record {} is parked by {}: {}. See: daybook parked", id.str(), stage,
+                error.detail);
+}
+
+void PipelineLog::on_trouble(std::string_view doing, const core::Error& error) {
+  spdlog::warn("{}: {}", doing, error.detail);
+}
+
+void PipelineLog::on_claimed(std::size_t entries) {
+  spdlog::info("took over {} entries of an owner that fell silent", entries);
+}
+
+}  // namespace daybook::api

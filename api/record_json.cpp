@@ -1,0 +1,160 @@
+#include "api/record_json.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include <boost/json.hpp>
+
+#include "core/http/message.hpp"
+#include "core/limits.hpp"
+#include "core/text.hpp"
+
+namespace daybook::api {
+namespace {
+
+namespace json = boost::json;
+
+json::value text_or_null(const std::string& text) {
+  return text.empty() ? json::value(nullptr) : json::value(text);
+}
+
+json::object parked_object(const core::ParkedRecord& record) {
+  return {{"id", record.entry.id.str()},
+          {"stage", record.stage},
+          {"reason", record.reason},
+          {"retryable", record.retryable},
+          {"attempts", record.attempts},
+          {"parked_at", core::format_time(record.parked_at)},
+          {"stored_size", record.entry.stored_size}};
+}
+
+json::object record_object(const core::MetadataRow& row, std::string_view state) {
+  const core::Envelope& envelope = row.envelope;
+  json::object attributes;
+  for (const auto& [name, value] : envelope.attributes) attributes[name] = value;
+  json::object object = {
+      {"id", envelope.id.str()},
+      {"tenant", envelope.tenant},
+      {"source", text_or_null(envelope.source)},
+      {"event_id", text_or_null(envelope.event_id)},
+      {"type", text_or_null(envelope.type)},
+      {"subject", text_or_null(envelope.subject)},
+      {"event_time",
+       envelope.event_time ? json::value(core::format_time(*envelope.event_time)) : nullptr},
+      {"content_type", text_or_null(envelope.content_type)},
+      {"attributes", std::move(attributes)},
+      {"size", envelope.size},
+      {"stored_size", row.stored_size},
+      {"sha256", envelope.sha256.hex()}};
+  const bool indexed = !row.object_key.empty();
+  object["stored_sha256"] = indexed ? json::value(row.stored_sha256.hex()) : nullptr;
+  object["received_at"] = core::format_time(envelope.received_at);
+  object["durability"] = envelope.durability;
+  object["partition"] = envelope.partition;
+  object["position"] = text_or_null(row.position);
+  object["idempotency_key"] = text_or_null(envelope.idempotency_key);
+  object["object"] = nullptr;
+  if (indexed) {
+    object["object"] = json::object{{"key", row.object_key},
+                                    {"location", row.object_location},
+                                    {"version", text_or_null(row.object_version)}};
+    object["attempts"] = row.attempts;
+    object["indexed_at"] = core::format_time(row.indexed_at);
+  }
+  object["state"] = state;
+  return object;
+}
+
+core::Failure bad_parameter(std::string_view name, std::string_view expected) {
+  return core::fail(
+      core::Code::invalid_argument, core::Origin::client, core::Retry::never,
+      "Query parameter '" + std::string(name) + "' must be " + std::string(expected) + ".");
+}
+
+constexpr std::array<std::string_view, 9> kParameters = {
+    "since", "until", "source", "type", "subject", "state", "tenant", "limit", "cursor"};
+
+// The first parameter that nobody knows, or an empty text.
+std::string unknown_parameter(std::string_view query) {
+  while (!query.empty()) {
+    const auto end = std::min(query.find('&'), query.size());
+    const std::string_view name = query.substr(0, std::min(end, query.find('=')));
+    if (!name.empty() && std::ranges::find(kParameters, name) == kParameters.end()) {
+      return std::string(name);
+    }
+    query.remove_prefix(std::min(query.size(), end + 1));
+  }
+  return {};
+}
+
+core::Result<void> read_time(std::string_view query, std::string_view name,
+                             std::optional<core::WallTime>& into) {
+  const auto text = core::http::query_parameter(query, name);
+  if (!text) return {};
+  into = core::parse_time(*text);
+  if (!into) return bad_parameter(name, "an RFC 3339 time like 2026-01-31T12:00:00Z");
+  return {};
+}
+
+}  // namespace
+
+std::string record_json(const core::MetadataRow& row, std::string_view state,
+                        const core::ParkedRecord* parked) {
+  json::object object = record_object(row, state);
+  if (parked != nullptr) object["parked"] = parked_object(*parked);
+  return json::serialize(object) + "\n";
+}
+
+std::string page_json(const std::vector<core::MetadataRow>& rows, std::uint32_t limit) {
+  json::array records;
+  for (const core::MetadataRow& row : rows) records.push_back(record_object(row, row.state));
+  json::object page = {{"records", std::move(records)}, {"next_cursor", nullptr}};
+  if (rows.size() == limit) page["next_cursor"] = rows.back().envelope.id.str();
+  return json::serialize(page) + "\n";
+}
+
+std::string parked_json(const std::vector<core::ParkedRecord>& records) {
+  json::array list;
+  for (const core::ParkedRecord& record : records) list.push_back(parked_object(record));
+  return json::serialize(json::object{{"records", std::move(list)}}) + "\n";
+}
+
+core::Result<core::MetadataQuery> parse_record_query(std::string_view query) {
+  using core::http::query_parameter;
+  if (const std::string unknown = unknown_parameter(query); !unknown.empty()) {
+    const std::string near = core::nearest_word(unknown, kParameters);
+    return core::fail(core::Code::invalid_argument, core::Origin::client, core::Retry::never,
+                      "Query parameter '" + unknown + "' is not known" +
+                          (near.empty() ? "." : "; did you mean '" + near + "'?"));
+  }
+  core::MetadataQuery result;
+  if (auto since = read_time(query, "since", result.since); !since) return pass(std::move(since));
+  if (auto until = read_time(query, "until", result.until); !until) return pass(std::move(until));
+  result.tenant = query_parameter(query, "tenant");
+  result.source = query_parameter(query, "source");
+  result.type = query_parameter(query, "type");
+  result.subject = query_parameter(query, "subject");
+  result.state = query_parameter(query, "state");
+  if (result.state && *result.state != "indexed") {
+    return bad_parameter("state",
+                         "'indexed': the list holds indexed records; GET /v1/parked lists "
+                         "parked ones, and GET /v1/records/{id} knows any state");
+  }
+  if (const auto limit = query_parameter(query, "limit")) {
+    const auto [end, error] =
+        std::from_chars(limit->data(), limit->data() + limit->size(), result.limit);
+    if (error != std::errc{} || end != limit->data() + limit->size() || result.limit < 1 ||
+        result.limit > core::limits::kPageRecordsMax) {
+      return bad_parameter("limit",
+                           "a number from 1 to " + std::to_string(core::limits::kPageRecordsMax));
+    }
+  }
+  if (const auto cursor = query_parameter(query, "cursor")) {
+    result.before = core::RecordId::parse(*cursor);
+    if (!result.before) return bad_parameter("cursor", "a next_cursor of an earlier page");
+  }
+  return result;
+}
+
+}  // namespace daybook::api

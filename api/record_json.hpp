@@ -1,0 +1,24 @@
+// Records as JSON and queries as text: the forms the HTTP API shows. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/ports/metadata_store.hpp"
+#include "core/ports/write_ahead_buffer.hpp"
+#include "core/result.hpp"
+
+namespace daybook::api {
+
+// parked: details of a parked record, or null.
+[[nodiscard]] std::string record_json(const core::MetadataRow& row, std::string_view state,
+                                      const core::ParkedRecord* parked);
+// next_cursor is the last id where a further page may follow.
+[[nodiscard]] std::string page_json(const std::vector<core::MetadataRow>& rows,
+                                    std::uint32_t limit);
+[[nodiscard]] std::string parked_json(const std::vector<core::ParkedRecord>& records);
+
+// ?since=&until=&source=&type=&subject=&state=&tenant=&limit=&cursor=; an error names the parameter.
+[[nodiscard]] core::Result<core::MetadataQuery> parse_record_query(std::string_view query);
+
+}  // namespace daybook::api

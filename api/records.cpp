@@ -1,0 +1,242 @@
+#include "api/records.hpp"
+
+#include <algorithm>
+
+#include <boost/json.hpp>
+#include <spdlog/spdlog.h>
+
+#include "api/problem.hpp"
+#include "api/record_json.hpp"
+#include "core/frame.hpp"
+#include "core/limits.hpp"
+#include "core/sealed_object.hpp"
+
+namespace daybook::api {
+namespace {
+
+using core::Code;
+using core::Origin;
+using core::Result;
+using core::Retry;
+using core::Task;
+
+constexpr auto kReadTimeout = std::chrono::seconds(30);
+
+Task<int> answer(io::HttpExchange& exchange, io::HttpAnswer what) {
+  const int status = what.status;
+  static_cast<void>(co_await exchange.respond(std::move(what)));
+  co_return status;
+}
+
+Task<int> answer(io::HttpExchange& exchange, const core::Error& error) {
+  if (http_status(error) >= 500) spdlog::warn("reading back: {}", error.detail);
+  co_return co_await answer(exchange, problem(error));
+}
+
+core::Failure unknown_record(const std::string& id) {
+  return core::fail(Code::not_found, Origin::client, Retry::never,
+                    "No record has the id " + id + ".");
+}
+
+}  // namespace
+
+core::Deadline Records::deadline() const {
+  return services_.runtime.steady_now() + kReadTimeout;
+}
+
+Task<Result<Records::Found>> Records::find(std::string id) {
+  const auto parsed = core::RecordId::parse(id);
+  if (!parsed) {
+    co_return core::fail(Code::invalid_argument, Origin::client, Retry::never,
+                         "'" + id.substr(0, 80) +
+                             "' is no record id; one looks like "
+                             "01890a5d-ac96-774b-bcce-b302099a8057.");
+  }
+  // Twice, because the record may move from the buffer to the metadata store between the looks.
+  for (int look = 0; look < 2; ++look) {
+    auto row = co_await services_.metadata.find(*parsed, deadline());
+    if (row && *row) co_return Found{std::move(**row), true, false};
+    auto head = co_await services_.buffer.find(*parsed, deadline());
+    if (head && *head) {
+      Found found;
+      found.row.envelope = std::move((*head)->head.envelope);
+      found.row.data_offset = (*head)->head.data_offset;
+      found.row.stored_size = (*head)->entry.stored_size;
+      found.row.position = (*head)->entry.position;
+      found.parked = (*head)->state == core::BufferState::parked;
+      co_return found;
+    }
+    // "Not here" must not be said while one of the two places cannot be asked.
+    if (!row) co_return pass(std::move(row));
+    if (!head) co_return pass(std::move(head));
+  }
+  co_return unknown_record(id);
+}
+
+std::string Records::state_of(const Found& found) const {
+  if (found.indexed) return found.row.state;
+  if (found.parked) return "parked";
+  const core::pipeline::Pipeline* pipeline = services_.pipeline;
+  const std::string_view stage =
+      pipeline != nullptr ? pipeline->stage_of(found.row.envelope.id) : std::string_view();
+  return stage == "index" || stage == "release" ? "archived" : "buffered";
+}
+
+Task<int> Records::show(io::HttpExchange& exchange, std::string id) {
+  const auto found = co_await find(std::move(id));
+  if (!found) co_return co_await answer(exchange, found.error());
+  core::ParkedRecord details;
+  if (found->parked) {
+    const auto all = co_await services_.buffer.parked(deadline());
+    if (!all) co_return co_await answer(exchange, all.error());
+    const auto place = std::ranges::find(*all, found->row.envelope.id,
+                                         [](const auto& record) { return record.entry.id; });
+    if (place != all->end()) details = *place;
+  }
+  co_return co_await answer(exchange,
+                            json_answer(200, record_json(found->row, state_of(*found),
+                                                         found->parked ? &details : nullptr)));
+}
+
+Task<int> Records::payload(io::HttpExchange& exchange, std::string id) {
+  auto found = co_await find(std::move(id));
+  if (!found) co_return co_await answer(exchange, found.error());
+  const std::uint64_t size = found->row.envelope.size;
+  const std::string etag = "\"" + found->row.envelope.sha256.hex() + "\"";
+  const auto& fields = exchange.head().fields;
+  if (fields.find("If-None-Match").value_or("") == etag) {
+    io::HttpAnswer unchanged;
+    unchanged.status = 304;
+    unchanged.fields.add("ETag", etag);
+    co_return co_await answer(exchange, std::move(unchanged));
+  }
+  core::http::RangeOutcome range{core::http::RangeOutcome::Kind::whole, 0, size - 1};
+  // If-Range with another validator asks for the whole (RFC 9110 section 13.1.5).
+  const auto condition = fields.find("If-Range");
+  if (const auto asked = fields.find("Range"); asked && (!condition || *condition == etag)) {
+    range = core::http::parse_range(*asked, size);
+    if (range.kind == core::http::RangeOutcome::Kind::whole) range = {range.kind, 0, size - 1};
+  }
+  if (range.kind == core::http::RangeOutcome::Kind::unsatisfiable) {
+    io::HttpAnswer refused =
+        problem(416, "unsatisfiable_range", "The payload has " + std::to_string(size) + " bytes.");
+    refused.fields.add("Content-Range", "bytes */" + std::to_string(size));
+    co_return co_await answer(exchange, std::move(refused));
+  }
+  co_return co_await send_payload(exchange, std::move(*found), range);
+}
+
+Task<Result<core::ByteVector>> Records::read_stored(const Found& found, std::uint64_t offset,
+                                                    std::uint64_t length) {
+  const auto from_archive = [&](std::string key) {
+    return services_.objects.get(std::move(key), core::ByteRange{offset, length}, deadline());
+  };
+  if (found.indexed) co_return co_await from_archive(found.row.object_key);
+  auto bytes =
+      co_await services_.buffer.read_range(found.row.envelope.id, offset, length, deadline());
+  if (bytes || bytes.error().code != Code::not_found) co_return bytes;
+  // It was archived and released since we looked.
+  const auto row = co_await services_.metadata.find(found.row.envelope.id, deadline());
+  if (!row || !*row) co_return bytes;
+  co_return co_await from_archive((*row)->object_key);
+}
+
+Task<int> Records::send_payload(io::HttpExchange& exchange, Found found,
+                                core::http::RangeOutcome range) {
+  const core::Envelope& envelope = found.row.envelope;
+  const auto where =
+      core::frames_of_range(envelope.frames, found.row.data_offset, range.first, range.last);
+  const auto share = co_await services_.memory.acquire(
+      where.stored_length + core::limits::kBlockBytes, deadline());
+  if (!share) {
+    co_return co_await answer(exchange, core::Error{Code::overloaded, Origin::self, Retry::safe,
+                                                    "All memory for payloads is in use; try again "
+                                                    "soon."});
+  }
+  const auto stored = co_await read_stored(found, where.stored_first, where.stored_length);
+  if (!stored) co_return co_await answer(exchange, stored.error());
+
+  const bool part = range.kind == core::http::RangeOutcome::Kind::part;
+  io::HttpAnswer head;
+  head.status = part ? 206 : 200;
+  head.fields.add("Content-Type", envelope.content_type.empty() ? "application/octet-stream"
+                                                                : envelope.content_type);
+  head.fields.add("ETag", "\"" + envelope.sha256.hex() + "\"");
+  head.fields.add("Accept-Ranges", "bytes");
+  head.fields.add("Repr-Digest", core::http::format_content_digest(envelope.sha256));
+  if (part) {
+    head.fields.add("Content-Range", "bytes " + std::to_string(range.first) + "-" +
+                                         std::to_string(range.last) + "/" +
+                                         std::to_string(envelope.size));
+  } else {
+    head.fields.add("Content-Digest", core::http::format_content_digest(envelope.sha256));
+  }
+  std::uint64_t left = range.last - range.first + 1;
+  std::uint64_t skip = where.skip;
+  core::Bytes rest(*stored);
+  for (std::size_t i = where.frame_first; i < where.frame_first + where.frame_count; ++i) {
+    const core::Bytes frame = rest.first(envelope.frames[i]);
+    rest = rest.subspan(frame.size());
+    const std::size_t size = std::min<std::uint64_t>(core::limits::kBlockBytes,
+                                                     envelope.size - i * core::limits::kBlockBytes);
+    Result<core::ByteVector> block;
+    co_await services_.workers.run([&] { block = core::decompress_frame(frame, size); });
+    const bool first = i == where.frame_first;
+    if (!block) {
+      // Bytes already sent cannot be taken back: the connection ends short of its Content-Length.
+      spdlog::error("record {}: {}", envelope.id.str(), block.error().detail);
+      if (first) co_return co_await answer(exchange, block.error());
+      co_return 500;
+    }
+    if (first && !co_await exchange.begin(head, left)) co_return 499;
+    if (exchange.head().method == "HEAD") co_return head.status;
+    const core::Bytes piece =
+        core::Bytes(*block).subspan(skip).first(std::min<std::uint64_t>(left, size - skip));
+    if (!co_await exchange.write({piece})) co_return 499;  // the client left
+    left -= piece.size();
+    skip = 0;
+  }
+  co_return head.status;
+}
+
+Task<int> Records::list(io::HttpExchange& exchange) {
+  const auto query = parse_record_query(exchange.head().query);
+  if (!query) co_return co_await answer(exchange, query.error());
+  const auto rows = co_await services_.metadata.list(*query, deadline());
+  if (!rows) co_return co_await answer(exchange, rows.error());
+  co_return co_await answer(exchange, json_answer(200, page_json(*rows, query->limit)));
+}
+
+Task<int> Records::parked(io::HttpExchange& exchange) {
+  const auto records = co_await services_.buffer.parked(deadline());
+  if (!records) co_return co_await answer(exchange, records.error());
+  co_return co_await answer(exchange, json_answer(200, parked_json(*records)));
+}
+
+Task<int> Records::replay(io::HttpExchange& exchange) {
+  const std::string_view query = exchange.head().query;
+  std::vector<core::RecordId> ids;
+  if (core::http::query_parameter(query, "all") == "true") {
+    const auto records = co_await services_.buffer.parked(deadline());
+    if (!records) co_return co_await answer(exchange, records.error());
+    for (const core::ParkedRecord& record : *records) ids.push_back(record.entry.id);
+  } else if (const auto text = core::http::query_parameter(query, "id")) {
+    const auto id = core::RecordId::parse(*text);
+    if (!id) {
+      co_return co_await answer(exchange,
+                                problem(400, "invalid_argument", "'id' is no record id."));
+    }
+    ids.push_back(*id);
+  } else {
+    co_return co_await answer(
+        exchange, problem(400, "invalid_argument", "Say which: ?id={record id} or ?all=true."));
+  }
+  const auto count = co_await services_.buffer.unpark(std::move(ids), deadline());
+  if (!count) co_return co_await answer(exchange, count.error());
+  spdlog::info("{} parked records are tried again on request", *count);
+  co_return co_await answer(
+      exchange,
+      json_answer(200, boost::json::serialize(boost::json::object{{"replayed", *count}}) + "\n"));
+}
+
+}  // namespace daybook::api

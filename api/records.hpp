@@ -1,0 +1,58 @@
+// Records: reading back. A record is found from the moment of its acknowledgement on: first its row
+// in the metadata store, else its entry in the buffer. I/O thread only.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/budget.hpp"
+#include "core/http/fields.hpp"
+#include "core/ports/metadata_store.hpp"
+#include "core/ports/object_store.hpp"
+#include "core/ports/runtime.hpp"
+#include "core/ports/workers.hpp"
+#include "core/ports/write_ahead_buffer.hpp"
+#include "core/pipeline/pipeline.hpp"
+#include "io/http_server.hpp"
+
+namespace daybook::api {
+
+class Records {
+ public:
+  struct Services {
+    core::Runtime& runtime;
+    core::Workers& workers;
+    core::WriteAheadBuffer& buffer;
+    core::ObjectStore& objects;
+    core::MetadataStore& metadata;
+    core::Budget& memory;
+    const core::pipeline::Pipeline* pipeline;  // null where this process has none
+  };
+  explicit Records(Services services) : services_(services) {}
+
+  // Each answers the exchange and returns the status for the metrics.
+  core::Task<int> show(io::HttpExchange& exchange, std::string id);
+  core::Task<int> payload(io::HttpExchange& exchange, std::string id);
+  core::Task<int> list(io::HttpExchange& exchange);
+  core::Task<int> parked(io::HttpExchange& exchange);
+  core::Task<int> replay(io::HttpExchange& exchange);
+
+ private:
+  // Where a record's bytes are and what is known of it.
+  struct Found {
+    core::MetadataRow row;  // of a buffered record: what is known so far
+    bool indexed = false;
+    bool parked = false;
+  };
+  core::Task<core::Result<Found>> find(std::string id);
+  [[nodiscard]] std::string state_of(const Found& found) const;
+  core::Task<core::Result<core::ByteVector>> read_stored(const Found& found, std::uint64_t offset,
+                                                         std::uint64_t length);
+  core::Task<int> send_payload(io::HttpExchange& exchange, Found found,
+                               core::http::RangeOutcome range);
+  [[nodiscard]] core::Deadline deadline() const;
+
+  Services services_;
+};
+
+}  // namespace daybook::api

@@ -1,0 +1,146 @@
+#include "api/routes.hpp"
+
+#include <array>
+
+#include <boost/json.hpp>
+
+#include "api/problem.hpp"
+
+namespace daybook::api {
+namespace {
+
+namespace json = boost::json;
+using core::Task;
+
+enum class Page { records, record, payload, parked, replay, livez, readyz, status, metrics };
+
+}  // namespace
+
+// A pattern may hold one {id}. HEAD is taken wherever GET is.
+struct Routes::Route {
+  std::string_view pattern;
+  Page page;
+  std::string_view allow;
+};
+
+Task<> Routes::handle(io::HttpExchange& exchange) {
+  static constexpr std::array kRoutes = {
+      Route{"/v1/records", Page::records, "GET, HEAD, POST"},
+      Route{"/v1/records/{id}", Page::record, "GET, HEAD"},
+      Route{"/v1/records/{id}/payload", Page::payload, "GET, HEAD"},
+      Route{"/v1/parked", Page::parked, "GET, HEAD"},
+      Route{"/v1/parked/replay", Page::replay, "POST"},
+      Route{"/v1/status", Page::status, "GET, HEAD"},
+      Route{"/livez", Page::livez, "GET, HEAD"},
+      Route{"/readyz", Page::readyz, "GET, HEAD"},
+      Route{"/metrics", Page::metrics, "GET, HEAD"},
+  };
+  const core::http::RequestHead& head = exchange.head();
+  for (const Route& route : kRoutes) {
+    std::string id;
+    const auto brace = route.pattern.find("{id}");
+    if (brace == std::string_view::npos) {
+      if (head.path != route.pattern) continue;
+    } else {
+      const std::string_view before = route.pattern.substr(0, brace);
+      const std::string_view after = route.pattern.substr(brace + 4);
+      if (!head.path.starts_with(before) || !head.path.ends_with(after) ||
+          head.path.size() <= before.size() + after.size()) {
+        continue;
+      }
+      id = head.path.substr(before.size(), head.path.size() - before.size() - after.size());
+      if (id.find('/') != std::string::npos) continue;
+    }
+    // Ingest counts its own requests, with its own label.
+    if (route.page == Page::records && head.method == "POST" && services_.ingest != nullptr) {
+      co_return co_await services_.ingest->handle(exchange);
+    }
+    const int status = co_await dispatch(exchange, route, std::move(id));
+    services_.metrics.add(services_.metrics.http_requests, {{"route", std::string(route.pattern)},
+                                                            {"status", std::to_string(status)}});
+    co_return;
+  }
+  services_.metrics.add(services_.metrics.http_requests, {{"route", "unknown"}, {"status", "404"}});
+  static_cast<void>(co_await exchange.respond(
+      problem(404, "not_found",
+              "There is nothing at this path. Records are posted to and listed at /v1/records.")));
+}
+
+Task<int> Routes::dispatch(io::HttpExchange& exchange, const Route& route, std::string id) {
+  const core::http::RequestHead& head = exchange.head();
+  const bool read = head.method == "GET" || head.method == "HEAD";
+  const bool write = head.method == "POST";
+  if (!(read && route.page != Page::replay) && !(write && route.page == Page::replay)) {
+    const bool takes_none = route.page == Page::records && write;
+    io::HttpAnswer answer =
+        problem(405, "method_not_allowed",
+                takes_none ? "This process runs with --role pipeline and takes no records."
+                           : "This path takes " + std::string(route.allow) + ".");
+    answer.fields.add("Allow", takes_none ? "GET, HEAD" : std::string(route.allow));
+    co_return co_await send(exchange, std::move(answer));
+  }
+  switch (route.page) {
+    case Page::records:
+      co_return co_await services_.records.list(exchange);
+    case Page::record:
+      co_return co_await services_.records.show(exchange, std::move(id));
+    case Page::payload:
+      co_return co_await services_.records.payload(exchange, std::move(id));
+    case Page::parked:
+      co_return co_await services_.records.parked(exchange);
+    case Page::replay:
+      co_return co_await services_.records.replay(exchange);
+    case Page::readyz:
+      co_return co_await send(exchange, ready());
+    case Page::status:
+      co_return co_await send(exchange, json_answer(200, services_.status_json()));
+    case Page::metrics:
+      co_return co_await send(exchange, metrics_page(head));
+    case Page::livez:
+      break;
+  }
+  io::HttpAnswer alive;
+  alive.fields.add("Content-Type", "text/plain; charset=utf-8");
+  alive.body = "ok\n";
+  co_return co_await send(exchange, std::move(alive));
+}
+
+Task<int> Routes::send(io::HttpExchange& exchange, io::HttpAnswer answer) {
+  const int status = answer.status;
+  static_cast<void>(co_await exchange.respond(std::move(answer)));
+  co_return status;
+}
+
+io::HttpAnswer Routes::refuse(int status, const std::string& detail) {
+  services_.metrics.add(services_.metrics.http_requests,
+                        {{"route", "unknown"}, {"status", std::to_string(status)}});
+  return problem(status, status == 408 ? "timeout" : "bad_request", detail);
+}
+
+io::HttpAnswer Routes::ready() const {
+  json::array checks;
+  for (const Check& check : services_.health.checks()) {
+    checks.push_back(json::object{{"name", check.name},
+                                  {"ok", check.ok},
+                                  {"required", check.required},
+                                  {"detail", check.detail}});
+  }
+  const bool ready = services_.health.ready();
+  return json_answer(
+      ready ? 200 : 503,
+      json::serialize(json::object{{"ready", ready}, {"checks", std::move(checks)}}) + "\n");
+}
+
+io::HttpAnswer Routes::metrics_page(const core::http::RequestHead& head) const {
+  services_.refresh_metrics();
+  const std::string_view accept = head.fields.find("Accept").value_or("");
+  const bool open = accept.find("application/openmetrics-text") != std::string_view::npos;
+  io::HttpAnswer page;
+  page.fields.add("Content-Type", open
+                                      ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                                      : "text/plain; version=0.0.4; charset=utf-8");
+  page.body = open ? services_.metrics.open_metrics() : services_.metrics.text();
+  return page;
+}
+
+}  // namespace daybook::api

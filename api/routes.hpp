@@ -1,0 +1,39 @@
+// Routes: which request goes where. Unknown routes are 404, known ones with another method 405.
+#pragma once
+
+#include "api/health.hpp"
+#include "api/ingest.hpp"
+#include "api/metrics.hpp"
+#include "api/node.hpp"
+#include "api/records.hpp"
+#include "io/http_server.hpp"
+
+namespace daybook::api {
+
+class Routes {
+ public:
+  struct Services {
+    Ingest* ingest;  // null where this process takes no records
+    Records& records;
+    Health& health;
+    Metrics& metrics;
+    std::function<std::string()> status_json;
+    std::function<void()> refresh_metrics;
+  };
+  explicit Routes(Services services) : services_(std::move(services)) {}
+
+  core::Task<> handle(io::HttpExchange& exchange);
+  // A head that was refused before it had a route.
+  [[nodiscard]] io::HttpAnswer refuse(int status, const std::string& detail);
+
+ private:
+  struct Route;
+  core::Task<int> dispatch(io::HttpExchange& exchange, const Route& route, std::string id);
+  core::Task<int> send(io::HttpExchange& exchange, io::HttpAnswer answer);
+  [[nodiscard]] io::HttpAnswer ready() const;
+  [[nodiscard]] io::HttpAnswer metrics_page(const core::http::RequestHead& head) const;
+
+  Services services_;
+};
+
+}  // namespace daybook::api

@@ -1,0 +1,360 @@
+#include "api/server.hpp"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <unistd.h>
+
+#include <boost/json.hpp>
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "api/health.hpp"
+#include "api/ingest.hpp"
+#include "api/metrics.hpp"
+#include "api/object_store.hpp"
+#include "api/pipeline_log.hpp"
+#include "api/problem.hpp"
+#include "api/records.hpp"
+#include "api/routes.hpp"
+#include "core/limits.hpp"
+#include "core/pipeline/pipeline.hpp"
+#include "core/pipeline/stages.hpp"
+#include "core/text.hpp"
+#include "io/http_server.hpp"
+#include "io/runtime.hpp"
+#include "io/worker_pool.hpp"
+#include "storage/redis_buffer.hpp"
+#include "storage/sqlite_metadata.hpp"
+#include "storage/trail.hpp"
+
+namespace daybook::api {
+namespace {
+
+using core::Result;
+using core::Task;
+
+// A sealed record is at most this much larger than its payload: envelope, seek table, zstd's overhead.
+constexpr std::uint64_t kSealedOverhead = core::limits::kEnvelopeBytesMax + 64 * core::KiB;
+
+std::string_view to_string(Role role) {
+  return role == Role::all ? "all" : role == Role::ingest ? "ingest" : "pipeline";
+}
+
+Result<storage::RedisBufferSettings> buffer_settings(const core::Config& config,
+                                                     const std::string& node) {
+  auto server = storage::parse_redis_url(config.buffer_url);
+  if (!server) return pass(std::move(server));
+  server->username = config.buffer_username;
+  server->password = config.buffer_password;
+  storage::RedisBufferSettings settings;
+  settings.server = std::move(*server);
+  settings.prefix = config.buffer_prefix;
+  settings.partitions = static_cast<std::uint32_t>(config.buffer_partitions);
+  settings.durability = config.buffer_durability;
+  settings.node = node;
+  settings.append_connections = config.buffer_append_connections;
+  settings.check_interval = config.buffer_check_interval;
+  settings.idempotency_window = config.ingest_idempotency_window;
+  settings.reservation_lease = config.ingest_reservation_lease;
+  settings.record_bytes_max = config.ingest_body_bytes_max + kSealedOverhead;
+  return settings;
+}
+
+io::HttpServerSettings http_settings(const core::Config& config) {
+  return {.connections_max = config.server_connections_max,
+          .header_timeout = config.server_header_timeout,
+          .idle_timeout = config.server_idle_timeout,
+          .body_idle_timeout = config.server_body_idle_timeout,
+          .body_timeout = config.server_body_timeout,
+          .write_timeout = config.server_write_timeout};
+}
+
+std::uint64_t resident_bytes() {
+  std::uint64_t pages = 0;
+  std::uint64_t resident = 0;
+  std::ifstream("/proc/self/statm") >> pages >> resident;
+  return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+std::size_t worker_threads(const core::Config& config) {
+  if (config.server_worker_threads != 0) return config.server_worker_threads;
+  return std::max(1U, std::thread::hardware_concurrency());
+}
+
+// Everything that lives as long as the process serves. Members are made in order and go in reverse; the
+// runtime goes last, when no task is left.
+class Server {
+ public:
+  Server(const core::Config& config, Role role, Node node)
+      : config_(config),
+        role_(role),
+        node_(std::move(node)),
+        workers_(runtime_, worker_threads(config), "daybook-worker"),
+        disk_workers_(runtime_, 4, "daybook-disk"),
+        trail_worker_(runtime_, 1, "daybook-trail"),
+        metadata_writer_(runtime_, 1, "daybook-index"),
+        metadata_reader_(runtime_, 1, "daybook-query"),
+        memory_(runtime_, config.ingest_memory_max),
+        log_(metrics_) {}
+
+  Result<void> open();
+  int run();
+
+ private:
+  Task<> stop();
+  void make_pipeline();
+  void make_routes();
+  void refresh_metrics();
+  [[nodiscard]] std::string status_json();
+  void say_hello() const;
+
+  const core::Config& config_;
+  const Role role_;
+  const Node node_;
+  io::IoRuntime runtime_;
+  const core::SteadyTime started_ = runtime_.steady_now();
+  const core::WallTime started_at_ = runtime_.now();
+  io::WorkerPool workers_;
+  io::WorkerPool disk_workers_;
+  io::WorkerPool trail_worker_;
+  io::WorkerPool metadata_writer_;
+  io::WorkerPool metadata_reader_;
+  Metrics metrics_;
+  core::Budget memory_;
+  PipelineLog log_;
+  std::unique_ptr<storage::RedisBuffer> buffer_;
+  std::unique_ptr<storage::Trail> trail_;
+  std::unique_ptr<core::ObjectStore> objects_;
+  std::unique_ptr<storage::SqliteMetadata> metadata_;
+  std::vector<std::unique_ptr<core::pipeline::Stage>> stages_;
+  std::unique_ptr<core::pipeline::Pipeline> pipeline_;
+  std::unique_ptr<Health> health_;
+  std::unique_ptr<Ingest> ingest_;
+  std::unique_ptr<Records> records_;
+  std::unique_ptr<Routes> routes_;
+  std::unique_ptr<io::HttpServer> http_;
+};
+
+Result<void> Server::open() {
+  auto settings = buffer_settings(config_, node_.id());
+  if (!settings) return pass(std::move(settings));
+  buffer_ = std::make_unique<storage::RedisBuffer>(runtime_, std::move(*settings));
+  if (role_ != Role::pipeline) {
+    auto trail = storage::Trail::open(runtime_, trail_worker_, config_.node_data_dir + "/trail",
+                                      config_.trail_keep);
+    if (!trail) return pass(std::move(trail));
+    trail_ = std::move(*trail);
+  }
+  auto objects = open_object_store(config_, runtime_, disk_workers_);
+  if (!objects) return pass(std::move(objects));
+  objects_ = std::move(*objects);
+  auto metadata = storage::SqliteMetadata::open(
+      {config_.metadata_sqlite_file, config_.metadata_sqlite_busy_timeout}, metadata_writer_,
+      metadata_reader_);
+  if (!metadata) return pass(std::move(metadata));
+  metadata_ = std::move(*metadata);
+  if (role_ != Role::ingest) make_pipeline();
+  make_routes();
+  auto endpoint = io::parse_endpoint(config_.server_listen);
+  if (!endpoint) return pass(std::move(endpoint));
+  return http_->listen(std::move(*endpoint));
+}
+
+void Server::make_pipeline() {
+  using namespace core::pipeline;
+  stages_.push_back(std::make_unique<ArchiveStage>(
+      runtime_, workers_, *buffer_, *objects_,
+      ArchiveStage::Settings{config_.archive_prefix, config_.pipeline_archive_concurrency,
+                             config_.pipeline_archive_timeout}));
+  stages_.push_back(std::make_unique<IndexStage>(runtime_, *metadata_, config_.pipeline_index_batch,
+                                                 config_.pipeline_index_timeout));
+  stages_.push_back(std::make_unique<ReleaseStage>(
+      runtime_, *buffer_, config_.pipeline_index_batch, config_.pipeline_release_timeout));
+  std::vector<Stage*> order;
+  order.reserve(stages_.size());
+  for (const auto& stage : stages_) order.push_back(stage.get());
+  PipelineSettings settings;
+  settings.records_in_flight = config_.pipeline_records_in_flight;
+  settings.lease = config_.pipeline_lease;
+  settings.parked_retry = config_.pipeline_parked_retry;
+  settings.retry = {static_cast<std::uint32_t>(config_.pipeline_attempts_max),
+                    config_.pipeline_retry_first, config_.pipeline_retry_max};
+  settings.seed = static_cast<std::uint64_t>(started_at_.time_since_epoch().count());
+  pipeline_ =
+      std::make_unique<Pipeline>(runtime_, *buffer_, std::move(order), log_, settings);
+}
+
+void Server::make_routes() {
+  health_ = std::make_unique<Health>(
+      Health::Services{runtime_, *buffer_, trail_.get(), *objects_, *metadata_, metrics_}, config_);
+  if (trail_) {
+    ingest_ = std::make_unique<Ingest>(
+        Ingest::Services{runtime_, workers_, *buffer_, *trail_, metrics_, memory_,
+                         [this] { return health_->admission(); }},
+        config_);
+  }
+  records_ = std::make_unique<Records>(Records::Services{
+      runtime_, workers_, *buffer_, *objects_, *metadata_, memory_, pipeline_.get()});
+  routes_ = std::make_unique<Routes>(Routes::Services{ingest_.get(), *records_, *health_, metrics_,
+                                                      [this] { return status_json(); },
+                                                      [this] { refresh_metrics(); }});
+  http_ = std::make_unique<io::HttpServer>(
+      runtime_, http_settings(config_),
+      [this](io::HttpExchange& exchange) { return routes_->handle(exchange); },
+      [this](int status, const std::string& detail) { return routes_->refuse(status, detail); });
+}
+
+int Server::run() {
+  say_hello();
+  runtime_.on_terminate([this] { runtime_.spawn(stop()); });
+  runtime_.spawn(buffer_->run());
+  runtime_.spawn(health_->run());
+  if (pipeline_) pipeline_->start();
+  runtime_.run();
+  spdlog::info("daybook has stopped");
+  return 0;
+}
+
+// SIGTERM: accept no more, finish what is in flight, let the pipeline empty its hands, go. Whatever does
+// not finish in time is in the buffer already; leaving then loses nothing.
+Task<> Server::stop() {
+  const core::Deadline deadline = runtime_.steady_now() + config_.server_drain_timeout;
+  spdlog::info("stopping: {} connections, {} records in the archive stage", http_->connections(),
+               pipeline_ ? pipeline_->in_flight("archive") : 0);
+  http_->close();
+  bool drained = co_await http_->drained(deadline);
+  if (pipeline_) {
+    pipeline_->stop();
+    drained = co_await pipeline_->drained(deadline) && drained;
+  }
+  health_->close();
+  buffer_->close();
+  if (drained) co_return;
+  spdlog::warn("server.drain_timeout passed; unfinished requests got no answer, records on their "
+               "way stay in the buffer");
+  spdlog::shutdown();
+  std::_Exit(0);
+}
+
+void Server::refresh_metrics() {
+  const core::BufferStats& stats = buffer_->last_stats();
+  const auto figure = [](std::uint64_t value) { return static_cast<double>(value); };
+  metrics_.advance_to(metrics_.records_accepted, figure(stats.accepted));
+  metrics_.advance_to(metrics_.records_released, figure(stats.released));
+  metrics_.set(metrics_.records_pending, figure(stats.pending));
+  metrics_.set(metrics_.records_parked, figure(stats.parked));
+  metrics_.set(metrics_.records_unaccounted, static_cast<double>(stats.unaccounted()));
+  metrics_.set(metrics_.buffer_entries, figure(stats.pending + stats.parked));
+  metrics_.set(metrics_.buffer_bytes, figure(stats.bytes));
+  metrics_.set(metrics_.buffer_memory_bytes, figure(stats.memory_used));
+  metrics_.set(metrics_.buffer_memory_max_bytes, figure(stats.memory_max));
+  const auto age = stats.oldest_pending ? runtime_.now() - *stats.oldest_pending
+                                        : std::chrono::microseconds(0);
+  metrics_.set(metrics_.buffer_oldest_seconds,
+               std::max(0.0, std::chrono::duration<double>(age).count()));
+  metrics_.set(metrics_.ingest_in_flight_bytes, figure(memory_.used()));
+  metrics_.set(metrics_.process_resident_bytes, figure(resident_bytes()));
+  metrics_.set(metrics_.process_start_time,
+               std::chrono::duration<double>(started_at_.time_since_epoch()).count());
+  metrics_.set(metrics_.runtime_info, 1, {{"backend", std::string(io::backend_name())}});
+  metrics_.set(metrics_.build_info, 1, {{"version", DAYBOOK_VERSION}});
+}
+
+std::string Server::status_json() {
+  namespace json = boost::json;
+  const core::BufferStats& stats = buffer_->last_stats();
+  json::array checks;
+  for (const Check& check : health_->checks()) {
+    checks.push_back(
+        json::object{{"name", check.name}, {"ok", check.ok}, {"detail", check.detail}});
+  }
+  json::object in_flight;
+  for (const auto& stage : stages_) {
+    in_flight[stage->name()] = pipeline_ ? pipeline_->in_flight(stage->name()) : 0;
+  }
+  const auto uptime =
+      std::chrono::duration_cast<std::chrono::seconds>(runtime_.steady_now() - started_).count();
+  const double oldest =
+      stats.oldest_pending
+          ? std::chrono::duration<double>(runtime_.now() - *stats.oldest_pending).count()
+          : 0.0;
+  const json::object status = {
+      {"version", DAYBOOK_VERSION},
+      {"runtime", io::backend_name()},
+      {"role", to_string(role_)},
+      {"node", node_.id()},
+      {"uptime_seconds", uptime},
+      {"ready", health_->ready()},
+      {"durability", config_.buffer_durability},
+      {"checks", std::move(checks)},
+      {"records", json::object{{"accepted", stats.accepted},
+                               {"released", stats.released},
+                               {"pending", stats.pending},
+                               {"parked", stats.parked},
+                               {"unaccounted", stats.unaccounted()}}},
+      {"buffer", json::object{{"bytes", stats.bytes},
+                              {"oldest_seconds", oldest},
+                              {"memory_bytes", stats.memory_used},
+                              {"memory_max_bytes", stats.memory_max}}},
+      {"pipeline", json::object{{"in_flight", std::move(in_flight)}}},
+      {"stores", json::object{{"archive", objects_->describe()},
+                              {"metadata", metadata_->describe()}}},
+      {"memory", json::object{{"in_flight_bytes", memory_.used()},
+                              {"max_bytes", memory_.total()},
+                              {"resident_bytes", resident_bytes()}}},
+      {"disk", json::object{{"free_bytes", health_->disk_free()},
+                            {"reserve_bytes", config_.node_disk_reserve}}}};
+  return json::serialize(status) + "\n";
+}
+
+void Server::say_hello() const {
+  const std::uint64_t sealed = config_.ingest_body_bytes_max + kSealedOverhead;
+  const std::uint64_t connections =
+      config_.server_connections_max * 2 * core::limits::kHeadBytesMax;
+  const std::uint64_t archive = config_.pipeline_archive_concurrency * 2 * sealed;
+  const std::uint64_t kept = config_.ingest_memory_max / 4;
+  spdlog::info("daybook {} listens on http://{} (role {}, runtime {}, node {})", DAYBOOK_VERSION,
+               http_->local().str(), to_string(role_), io::backend_name(), node_.id());
+  spdlog::info("buffer {} ({}), archive {}, metadata {}", config_.buffer_url,
+               config_.buffer_durability, objects_->describe(), metadata_->describe());
+  spdlog::info("memory at most: payloads {} MiB + kept blocks {} MiB + {} connections {} MiB + "
+               "archive stage {} MiB + code and caches about 64 MiB",
+               config_.ingest_memory_max / core::MiB, kept / core::MiB,
+               config_.server_connections_max, connections / core::MiB, archive / core::MiB);
+}
+
+void start_log(const core::Config& config) {
+  auto logger = spdlog::get("daybook");
+  if (!logger) logger = spdlog::stderr_color_mt("daybook");
+  spdlog::set_default_logger(logger);
+  spdlog::set_level(spdlog::level::from_str(config.log_level));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %^%l%$ %v");
+  spdlog::flush_on(spdlog::level::info);
+}
+
+}  // namespace
+
+int serve(const core::Config& config, Role role) {
+  start_log(config);
+  if (auto usable = io::probe_backend(); !usable) {
+    spdlog::critical("{}", usable.error().detail);
+    return 1;
+  }
+  auto node = Node::open(config.node_data_dir, role);
+  if (!node) {
+    spdlog::critical("{}", node.error().detail);
+    return 1;
+  }
+  Server server(config, role, std::move(*node));
+  if (auto opened = server.open(); !opened) {
+    spdlog::critical("{}", opened.error().detail);
+    std::_Exit(1);  // tasks may have been started; nothing was accepted yet
+  }
+  return server.run();
+}
+
+}  // namespace daybook::api

@@ -1,0 +1,54 @@
+// Budget: a bounded amount (bytes, or slots of 1) that is asked for before it is used. Waiters are
+// served in the order they came, so that a large request is not starved by small ones. I/O thread only.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+
+#include "core/ports/runtime.hpp"
+
+namespace daybook::core {
+
+class Budget {
+ public:
+  Budget(Runtime& runtime, std::uint64_t total);
+
+  // What was granted; given back when it goes.
+  class Share {
+   public:
+    Share() = default;
+    Share(Budget& budget, std::uint64_t amount) : budget_(&budget), amount_(amount) {}
+    Share(Share&& other) noexcept;
+    Share& operator=(Share&& other) noexcept;
+    ~Share() { shrink_to(0); }
+
+    [[nodiscard]] std::uint64_t amount() const { return amount_; }
+    void shrink_to(std::uint64_t amount);
+    [[nodiscard]] bool try_grow_to(std::uint64_t amount);  // without waiting
+
+   private:
+    Budget* budget_ = nullptr;
+    std::uint64_t amount_ = 0;
+  };
+
+  // nullopt: the deadline passed, or amount is more than the whole budget.
+  Task<std::optional<Share>> acquire(std::uint64_t amount, Deadline deadline);
+
+  [[nodiscard]] std::uint64_t used() const { return used_; }
+  [[nodiscard]] std::uint64_t total() const { return total_; }
+
+ private:
+  [[nodiscard]] bool fits(std::uint64_t amount) const { return amount <= total_ - used_; }
+  void release(std::uint64_t amount);
+
+  Runtime& runtime_;
+  std::uint64_t total_;
+  std::uint64_t used_ = 0;
+  std::uint64_t next_ticket_ = 0;
+  std::deque<std::uint64_t> waiting_;  // tickets
+  std::unique_ptr<Signal> released_;
+};
+
+}  // namespace daybook::core

@@ -1,0 +1,32 @@
+// Stage: one step of a record's way from the buffer to the archive. A stage knows nobody but its port;
+// it is idempotent, because after a crash the whole way is walked again.
+#pragma once
+
+#include <string_view>
+
+#include "core/ports/object_store.hpp"
+#include "core/ports/write_ahead_buffer.hpp"
+#include "core/result.hpp"
+#include "core/task.hpp"
+
+namespace daybook::core::pipeline {
+
+// What the stages learn about a record on its way.
+struct Passage {
+  BufferEntry entry;
+  OpenedHead head;        // from archive on
+  std::string object_key;
+  ObjectVersion object;
+  std::uint32_t archive_attempts = 0;
+};
+
+class Stage {
+ public:
+  virtual ~Stage() = default;
+  [[nodiscard]] virtual std::string_view name() const = 0;
+  [[nodiscard]] virtual std::size_t concurrency() const = 0;
+  // One attempt. The caller owns passage and keeps it alive.
+  virtual Task<Result<void>> run(Passage& passage) = 0;
+};
+
+}  // namespace daybook::core::pipeline

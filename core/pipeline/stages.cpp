@@ -1,0 +1,100 @@
+#include "core/pipeline/stages.hpp"
+
+#include "core/digest.hpp"
+#include "core/text.hpp"
+
+namespace daybook::core::pipeline {
+namespace {
+
+Failure damaged(const BufferEntry& entry, const std::string& what) {
+  return fail(Code::damaged, Origin::buffer, Retry::never,
+              "the buffer's bytes of record " + entry.id.str() + " are damaged: " + what);
+}
+
+// Length, digest, envelope, id: nothing goes to the archive that is not what was acknowledged.
+Result<OpenedHead> verify(const BufferEntry& entry, Bytes object) {
+  if (object.size() != entry.stored_size) {
+    return damaged(entry, std::to_string(object.size()) + " bytes instead of " +
+                              std::to_string(entry.stored_size));
+  }
+  if (sha256(object) != entry.stored_sha256) return damaged(entry, "their SHA-256 differs");
+  auto head = open_head(object);
+  if (!head) return damaged(entry, head.error().detail);
+  if (head->envelope.id != entry.id) return damaged(entry, "the envelope names another record");
+  return head;
+}
+
+std::map<std::string, std::string> object_metadata(const Envelope& envelope) {
+  return {{"daybook-id", envelope.id.str()},
+          {"daybook-tenant", percent_encode(envelope.tenant)},
+          {"daybook-sha256", envelope.sha256.hex()},
+          {"daybook-size", std::to_string(envelope.size)},
+          {"daybook-received-at", format_time(envelope.received_at)}};
+}
+
+}  // namespace
+
+ArchiveStage::ArchiveStage(Runtime& runtime, Workers& workers, WriteAheadBuffer& buffer,
+                           ObjectStore& store, Settings settings)
+    : runtime_(runtime),
+      workers_(workers),
+      buffer_(buffer),
+      store_(store),
+      settings_(std::move(settings)) {}
+
+Task<Result<void>> ArchiveStage::run(Passage& passage) {
+  const Deadline deadline = runtime_.steady_now() + settings_.timeout;
+  const auto object = co_await buffer_.load(passage.entry.id, deadline);
+  if (!object) co_return pass(object);
+  Result<OpenedHead> head;
+  co_await workers_.run([&] { head = verify(passage.entry, as_bytes(*object)); });
+  if (!head) co_return pass(head);
+  passage.head = std::move(*head);
+  passage.object_key = object_key(passage.head.envelope, settings_.prefix);
+  PutObject put{passage.object_key,
+                {as_bytes(*object)},
+                passage.entry.stored_sha256,
+                passage.head.envelope.content_type,
+                object_metadata(passage.head.envelope)};
+  auto version = co_await store_.put(std::move(put), deadline);
+  if (!version) co_return pass(std::move(version));
+  passage.object = std::move(*version);
+  co_return Result<void>{};
+}
+
+IndexStage::IndexStage(Runtime& runtime, MetadataStore& metadata, std::size_t batch_max,
+                       Duration timeout)
+    : runtime_(runtime),
+      batch_max_(batch_max),
+      rows_(runtime, batch_max, [&runtime, &metadata, timeout](std::vector<MetadataRow> rows) {
+        return metadata.insert(std::move(rows), runtime.steady_now() + timeout);
+      }) {}
+
+Task<Result<void>> IndexStage::run(Passage& passage) {
+  MetadataRow row;
+  row.envelope = passage.head.envelope;
+  row.stored_size = passage.entry.stored_size;
+  row.stored_sha256 = passage.entry.stored_sha256;
+  row.data_offset = passage.head.data_offset;
+  row.object_key = passage.object_key;
+  row.object_location = passage.object.location;
+  row.object_version = passage.object.version;
+  row.position = passage.entry.position;
+  row.attempts = passage.archive_attempts;
+  row.state = "indexed";
+  row.indexed_at = runtime_.now();
+  co_return co_await rows_.submit(std::move(row));
+}
+
+ReleaseStage::ReleaseStage(Runtime& runtime, WriteAheadBuffer& buffer, std::size_t batch_max,
+                           Duration timeout)
+    : batch_max_(batch_max),
+      entries_(runtime, batch_max, [&runtime, &buffer, timeout](std::vector<BufferEntry> entries) {
+        return buffer.release(std::move(entries), runtime.steady_now() + timeout);
+      }) {}
+
+Task<Result<void>> ReleaseStage::run(Passage& passage) {
+  co_return co_await entries_.submit(passage.entry);
+}
+
+}  // namespace daybook::core::pipeline

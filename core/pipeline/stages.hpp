@@ -1,0 +1,67 @@
+// The three stages, in the order that is the safety argument: the object is confirmed by the store,
+// then its row is committed, then its buffer entry may go.
+#pragma once
+
+#include <string>
+
+#include "core/group_commit.hpp"
+#include "core/pipeline/stage.hpp"
+#include "core/ports/metadata_store.hpp"
+#include "core/ports/runtime.hpp"
+#include "core/ports/workers.hpp"
+
+namespace daybook::core::pipeline {
+
+// Buffer -> object store. Checks length and digest of what the buffer held before it goes on.
+class ArchiveStage final : public Stage {
+ public:
+  struct Settings {
+    std::string prefix;
+    std::size_t concurrency = 8;
+    Duration timeout{};
+  };
+  ArchiveStage(Runtime& runtime, Workers& workers, WriteAheadBuffer& buffer, ObjectStore& store,
+               Settings settings);
+
+  [[nodiscard]] std::string_view name() const override { return "archive"; }
+  [[nodiscard]] std::size_t concurrency() const override { return settings_.concurrency; }
+  Task<Result<void>> run(Passage& passage) override;
+
+ private:
+  Runtime& runtime_;
+  Workers& workers_;
+  WriteAheadBuffer& buffer_;
+  ObjectStore& store_;
+  Settings settings_;
+};
+
+// Object -> metadata row, committed in batches.
+class IndexStage final : public Stage {
+ public:
+  IndexStage(Runtime& runtime, MetadataStore& metadata, std::size_t batch_max, Duration timeout);
+
+  [[nodiscard]] std::string_view name() const override { return "index"; }
+  [[nodiscard]] std::size_t concurrency() const override { return 4 * batch_max_; }
+  Task<Result<void>> run(Passage& passage) override;
+
+ private:
+  Runtime& runtime_;
+  std::size_t batch_max_;
+  GroupCommit<MetadataRow> rows_;
+};
+
+// The entry leaves the buffer, in batches.
+class ReleaseStage final : public Stage {
+ public:
+  ReleaseStage(Runtime& runtime, WriteAheadBuffer& buffer, std::size_t batch_max, Duration timeout);
+
+  [[nodiscard]] std::string_view name() const override { return "release"; }
+  [[nodiscard]] std::size_t concurrency() const override { return 4 * batch_max_; }
+  Task<Result<void>> run(Passage& passage) override;
+
+ private:
+  std::size_t batch_max_;
+  GroupCommit<BufferEntry> entries_;
+};
+
+}  // namespace daybook::core::pipeline

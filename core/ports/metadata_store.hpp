@@ -1,0 +1,54 @@
+// Port: the index of archived records. Adapters: storage/sqlite_metadata.
+// Contract (tests/contract/metadata_store_contract.hpp runs it on every adapter and on the fake):
+// - insert is durable when it returns, all rows or none, and idempotent: a row whose id is
+//   there already changes nothing and is no error.
+// - Errors have origin metadata. Locked or unreachable: Code::unavailable, retry safe.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/envelope.hpp"
+#include "core/result.hpp"
+#include "core/task.hpp"
+
+namespace daybook::core {
+
+struct MetadataRow {
+  Envelope envelope;
+  std::uint64_t stored_size = 0;
+  Sha256 stored_sha256;
+  std::uint64_t data_offset = 0;  // of zstd frame 0 in the object
+  std::string object_key;
+  std::string object_location;
+  std::string object_version;
+  std::string position;           // the buffer's name for the entry
+  std::uint32_t attempts = 1;     // starts of the archive stage
+  std::string state;              // "indexed"
+  WallTime indexed_at{};
+
+  friend bool operator==(const MetadataRow&, const MetadataRow&) = default;
+};
+
+// Newest first. Fields that are not set do not filter.
+struct MetadataQuery {
+  std::optional<std::string> tenant, source, type, subject, state;
+  std::optional<WallTime> since, until;  // received_at in [since, until)
+  std::optional<RecordId> before;        // keyset cursor: the last id of the page before
+  std::uint32_t limit = 100;             // 1 .. limits::kPageRecordsMax
+};
+
+class MetadataStore {
+ public:
+  virtual ~MetadataStore() = default;
+  virtual Task<Result<void>> insert(std::vector<MetadataRow> rows, Deadline deadline) = 0;
+  virtual Task<Result<std::optional<MetadataRow>>> find(RecordId id, Deadline deadline) = 0;
+  // Ordered by (received time, id) as ids are: id descending.
+  virtual Task<Result<std::vector<MetadataRow>>> list(MetadataQuery query, Deadline deadline) = 0;
+  virtual Task<Result<void>> probe(Deadline deadline) = 0;
+  [[nodiscard]] virtual std::string describe() const = 0;  // for people
+};
+
+}  // namespace daybook::core

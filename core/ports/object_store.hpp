@@ -1,0 +1,57 @@
+// Port: object storage, where payloads are archived. Adapters: storage/file_store, storage/s3_store.
+// Contract (tests/contract/object_store_contract.hpp runs it on every adapter and on the fake):
+// - put is atomic and idempotent: an object is seen whole or not at all, and the same bytes
+//   under the same key may be put again. When put succeeds the store has confirmed the bytes.
+// - Errors have origin object_store. A deadline that passes is Code::timeout, retry unknown_outcome.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "core/digest.hpp"
+#include "core/result.hpp"
+#include "core/task.hpp"
+#include "core/units.hpp"
+
+namespace daybook::core {
+
+struct PutObject {
+  std::string key;  // '/'-separated, no leading slash, no "." or ".." parts
+  Slices body;      // the caller keeps the bytes alive until put returns
+  Sha256 sha256;    // of body
+  std::string content_type;
+  std::map<std::string, std::string> metadata;  // lower-case names, printable ASCII values
+};
+
+struct ObjectVersion {
+  std::string location;  // "file:/var/lib/daybook/archive/…" or "s3://bucket/…"
+  std::string version;   // the store's version id; empty where it has none
+};
+
+struct ObjectInfo {
+  std::uint64_t size = 0;
+};
+
+struct ByteRange {
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;  // > 0
+};
+
+class ObjectStore {
+ public:
+  virtual ~ObjectStore() = default;
+  virtual Task<Result<ObjectVersion>> put(PutObject object, Deadline deadline) = 0;
+  // No such key: Code::not_found.
+  virtual Task<Result<ObjectInfo>> head(std::string key, Deadline deadline) = 0;
+  // The whole object, or exactly the range asked for; a range past the end is Code::invalid_argument.
+  virtual Task<Result<ByteVector>> get(std::string key, std::optional<ByteRange> range,
+                                       Deadline deadline) = 0;
+  // Cheap proof that the store can be reached and written to with these settings.
+  virtual Task<Result<void>> probe(Deadline deadline) = 0;
+  // For people: "file:/…" or "s3://bucket at http://…".
+  [[nodiscard]] virtual std::string describe() const = 0;
+};
+
+}  // namespace daybook::core

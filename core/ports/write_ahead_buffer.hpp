@@ -1,0 +1,123 @@
+// Port: the durable write-ahead buffer. A record that append() has answered for is buffered: it is
+// safe at the durability the buffer was configured for. Adapter: storage/redis_buffer.
+// Errors have origin buffer. A connection that breaks in append is retry unknown_outcome.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/result.hpp"
+#include "core/sealed_object.hpp"
+#include "core/task.hpp"
+
+namespace daybook::core {
+
+// Names a request that a client may send again. Equal keys of one tenant are one request.
+struct IdempotencyKey {
+  std::string tenant;
+  std::string key;
+};
+
+struct SettledRequest {
+  Sha256 sha256;        // of the payload of the first request
+  std::string receipt;  // the first receipt, byte for byte
+};
+struct RequestInFlight {};
+struct RequestReserved {};
+using Reservation = std::variant<RequestReserved, SettledRequest, RequestInFlight>;
+
+struct Appended {
+  std::string position;
+  std::string receipt;  // complete, with the position
+};
+
+// One entry as a worker gets it: small, the bytes are loaded when there is room for them.
+struct BufferEntry {
+  RecordId id;
+  std::string position;
+  std::uint64_t stored_size = 0;
+  Sha256 stored_sha256;
+
+  friend bool operator==(const BufferEntry&, const BufferEntry&) = default;
+};
+
+struct ParkedRecord {
+  BufferEntry entry;
+  std::string stage;
+  std::string reason;
+  bool retryable = false;  // parked because a dependency failed, not because of the record
+  std::uint32_t attempts = 0;
+  WallTime parked_at{};
+};
+
+enum class BufferState { pending, parked };
+struct BufferedHead {
+  BufferState state = BufferState::pending;
+  BufferEntry entry;
+  OpenedHead head;
+};
+
+// accepted == released + pending + parked, or a record was lost.
+struct BufferStats {
+  std::uint64_t accepted = 0;
+  std::uint64_t released = 0;
+  std::uint64_t pending = 0;
+  std::uint64_t parked = 0;
+  std::uint64_t bytes = 0;                   // stored bytes of pending and parked entries
+  std::optional<WallTime> oldest_pending;    // when the oldest pending entry was appended
+  std::uint64_t memory_used = 0;             // of the buffer's server
+  std::uint64_t memory_max = 0;              // 0 = no limit set
+  [[nodiscard]] std::int64_t unaccounted() const {
+    return static_cast<std::int64_t>(accepted) -
+           static_cast<std::int64_t>(released + pending + parked);
+  }
+};
+
+class WriteAheadBuffer {
+ public:
+  virtual ~WriteAheadBuffer() = default;
+
+  // What stands in the way of the durability promise right now; empty detail = nothing does.
+  // Known without asking the server (checked at start, on reconnect and every few seconds).
+  [[nodiscard]] virtual Result<void> health() const = 0;
+  [[nodiscard]] virtual std::uint32_t partition_of(const std::optional<IdempotencyKey>& key) = 0;
+
+  // --- ingest ---
+  // Claims key for the request that will become `id`; small, atomic, durable enough to meet a twin.
+  virtual Task<Result<Reservation>> reserve(IdempotencyKey key, RecordId id, Deadline deadline) = 0;
+  // Gives a reservation back after a request that failed; best effort.
+  virtual Task<> abandon(IdempotencyKey key, RecordId id) = 0;
+  // Appends the object and settles its key in one atomic step; answers when it is durable.
+  // receipt_head is the receipt's JSON up to, not including, `,"position":…}`. Repeating an
+  // append of the same id is safe. object must outlive the call.
+  virtual Task<Result<Appended>> append(const SealedObject& object, std::string receipt_head,
+                                        std::optional<IdempotencyKey> key, Deadline deadline) = 0;
+
+  // --- pipeline ---
+  // Entries nobody has been given yet; waits up to `wait` for the first one.
+  virtual Task<Result<std::vector<BufferEntry>>> read(std::size_t max, Duration wait) = 0;
+  // Entries that this node was given before it restarted.
+  virtual Task<Result<std::vector<BufferEntry>>> read_own_pending(Deadline deadline) = 0;
+  // Entries whose owner has not renewed its lease for `lease`.
+  virtual Task<Result<std::vector<BufferEntry>>> claim(Duration lease, std::size_t max,
+                                                       Deadline deadline) = 0;
+  virtual Task<Result<void>> renew(std::vector<BufferEntry> entries, Deadline deadline) = 0;
+  // The stored bytes as they are; the caller checks size and digest. Gone: Code::not_found.
+  virtual Task<Result<std::string>> load(RecordId id, Deadline deadline) = 0;
+  virtual Task<Result<void>> release(std::vector<BufferEntry> entries, Deadline deadline) = 0;
+  virtual Task<Result<void>> park(ParkedRecord record, Deadline deadline) = 0;
+  virtual Task<Result<std::vector<ParkedRecord>>> parked(Deadline deadline) = 0;
+  // Parked records become pending again; ids that are not parked are passed over. Returns how many.
+  virtual Task<Result<std::size_t>> unpark(std::vector<RecordId> ids, Deadline deadline) = 0;
+
+  // --- read back ---
+  virtual Task<Result<std::optional<BufferedHead>>> find(RecordId id, Deadline deadline) = 0;
+  virtual Task<Result<ByteVector>> read_range(RecordId id, std::uint64_t offset,
+                                              std::uint64_t length, Deadline deadline) = 0;
+  virtual Task<Result<BufferStats>> stats(Deadline deadline) = 0;
+};
+
+}  // namespace daybook::core

@@ -1,0 +1,333 @@
+#include "io/stream.hpp"
+
+#include <charconv>
+#include <map>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include "io/runtime.hpp"
+
+namespace daybook::io {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using UnixSocket = asio::local::stream_protocol::socket;
+using TlsSocket = asio::ssl::stream<tcp::socket>;
+using boost::system::error_code;
+constexpr auto kLater = asio::as_tuple(asio::use_awaitable);
+
+// Cancels a socket when a wait lasts past its deadline. The timer is armed lazily: a wait that ends in
+// time costs two stores, and the timer, when it fires early, re-arms itself for the wait of then.
+class Watchdog {
+ public:
+  template <class Cancel>
+  Watchdog(asio::io_context& context, Cancel cancel)
+      : state_(std::make_shared<State>(context, std::move(cancel))) {}
+  ~Watchdog() {
+    state_->cancel = nullptr;
+    state_->timer.cancel();
+  }
+  Watchdog(const Watchdog&) = delete;
+  Watchdog& operator=(const Watchdog&) = delete;
+
+  void begin(core::Deadline deadline) {
+    state_->waiting = true;
+    state_->expired = false;
+    state_->deadline = deadline;
+    if (!state_->armed || state_->timer.expiry() > deadline) arm(state_);
+  }
+  // True: the wait was cut off because its deadline passed.
+  bool end() {
+    state_->waiting = false;
+    return state_->expired;
+  }
+
+ private:
+  struct State {
+    State(asio::io_context& context, std::function<void()> on_expiry)
+        : timer(context), cancel(std::move(on_expiry)) {}
+    asio::steady_timer timer;
+    std::function<void()> cancel;  // empty: the owner is gone
+    core::Deadline deadline{};
+    bool waiting = false;
+    bool expired = false;
+    bool armed = false;
+  };
+
+  static void arm(const std::shared_ptr<State>& state) {
+    state->armed = true;
+    state->timer.expires_at(state->deadline);
+    state->timer.async_wait([state](const error_code& error) {
+      if (error || !state->cancel) return;
+      state->armed = false;
+      if (!state->waiting) return;
+      if (std::chrono::steady_clock::now() < state->deadline) return arm(state);
+      state->expired = true;
+      state->cancel();
+    });
+  }
+
+  std::shared_ptr<State> state_;
+};
+
+core::Failure io_failure(const error_code& error, bool timed_out, core::Origin origin,
+                         std::string_view doing) {
+  if (timed_out) {
+    return core::fail(core::Code::timeout, origin, core::Retry::unknown_outcome,
+                      std::string(doing) + " took longer than its deadline");
+  }
+  const bool orderly = error == asio::error::eof || error == asio::ssl::error::stream_truncated;
+  return core::fail(core::Code::closed, origin,
+                    orderly ? core::Retry::never : core::Retry::unknown_outcome,
+                    std::string(doing) + ": " + error.message());
+}
+
+template <class Socket>
+class SocketStream final : public Stream {
+ public:
+  SocketStream(asio::io_context& context, Socket socket, core::Origin origin)
+      : socket_(std::move(socket)),
+        origin_(origin),
+        read_watch_(context, [this] { cancel(); }),
+        write_watch_(context, [this] { cancel(); }) {}
+  ~SocketStream() override { close(); }
+
+  core::Task<core::Result<std::size_t>> read_some(core::MutableBytes into,
+                                                  core::Deadline deadline) override {
+    read_watch_.begin(deadline);
+    const auto [error, bytes] =
+        co_await socket_.async_read_some(asio::buffer(into.data(), into.size()), kLater);
+    const bool timed_out = read_watch_.end();
+    if (error) co_return io_failure(error, timed_out, origin_, "reading");
+    co_return bytes;
+  }
+
+  core::Task<core::Result<void>> write_all(core::Slices slices, core::Deadline deadline) override {
+    std::vector<asio::const_buffer> buffers;
+    buffers.reserve(slices.size());
+    for (core::Bytes slice : slices) buffers.emplace_back(slice.data(), slice.size());
+    write_watch_.begin(deadline);
+    const auto [error, bytes] = co_await asio::async_write(socket_, buffers, kLater);
+    const bool timed_out = write_watch_.end();
+    if (error) co_return io_failure(error, timed_out, origin_, "writing");
+    co_return core::Result<void>{};
+  }
+
+  void shutdown_write() override {
+    error_code ignored;
+    if constexpr (!std::is_same_v<Socket, TlsSocket>) {
+      socket_.shutdown(Socket::shutdown_send, ignored);
+    }
+  }
+
+  void close() override {
+    error_code ignored;
+    socket_.lowest_layer().close(ignored);
+  }
+
+ private:
+  void cancel() {
+    error_code ignored;
+    socket_.lowest_layer().cancel(ignored);
+  }
+
+  Socket socket_;
+  core::Origin origin_;
+  Watchdog read_watch_;
+  Watchdog write_watch_;
+};
+
+core::Failure cannot_connect(const Endpoint& endpoint, core::Origin origin, std::string_view why) {
+  return core::fail(core::Code::unavailable, origin, core::Retry::safe,
+                    "cannot connect to " + endpoint.str() + ": " + std::string(why));
+}
+
+// One context per certificate file; making one reads the file and is slow. I/O thread only.
+core::Result<asio::ssl::context*> tls_context(const std::string& ca_file, core::Origin origin) {
+  thread_local std::map<std::string, std::unique_ptr<asio::ssl::context>> contexts;
+  auto& context = contexts[ca_file];
+  if (!context) {
+    auto made = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_client);
+    error_code error;
+    if (ca_file.empty()) {
+      made->set_default_verify_paths(error);
+    } else {
+      made->load_verify_file(ca_file, error);
+    }
+    if (error) {
+      return core::fail(core::Code::misconfigured, origin, core::Retry::never,
+                        "cannot read certificates from '" + ca_file + "': " + error.message());
+    }
+    context = std::move(made);
+  }
+  return context.get();
+}
+
+core::Task<core::Result<tcp::socket>> connect_tcp(IoRuntime& runtime, Endpoint endpoint,
+                                                  core::Origin origin, core::Deadline deadline) {
+  error_code not_literal;
+  const auto address = asio::ip::make_address(endpoint.host, not_literal);
+  std::vector<tcp::endpoint> targets;
+  if (!not_literal) {
+    targets.emplace_back(address, endpoint.port);
+  } else {
+    tcp::resolver resolver(runtime.context());
+    const auto [error, found] = co_await resolver.async_resolve(
+        endpoint.host, std::to_string(endpoint.port), kLater);
+    if (error) co_return cannot_connect(endpoint, origin, error.message());
+    for (const auto& entry : found) targets.push_back(entry.endpoint());
+  }
+  std::string why = "no address";
+  for (const tcp::endpoint& target : targets) {
+    tcp::socket socket(runtime.context());
+    Watchdog watch(runtime.context(), [&socket] {
+      error_code ignored;
+      socket.close(ignored);
+    });
+    watch.begin(deadline);
+    const auto [error] = co_await socket.async_connect(target, kLater);
+    const bool timed_out = watch.end();
+    if (!error) {
+      error_code ignored;
+      socket.set_option(tcp::no_delay(true), ignored);
+      co_return std::move(socket);
+    }
+    why = timed_out ? "no answer before the deadline" : error.message();
+  }
+  co_return cannot_connect(endpoint, origin, why);
+}
+
+core::Task<core::Result<std::unique_ptr<Stream>>> connect_tls(IoRuntime& runtime, Endpoint endpoint,
+                                                              TlsSettings tls, core::Origin origin,
+                                                              core::Deadline deadline) {
+  auto context = tls_context(tls.ca_file, origin);
+  if (!context) co_return pass(context);
+  auto socket = co_await connect_tcp(runtime, endpoint, origin, deadline);
+  if (!socket) co_return pass(socket);
+  TlsSocket secure(std::move(*socket), **context);
+  error_code literal;
+  asio::ip::make_address(tls.server_name, literal);
+  if (literal) SSL_set_tlsext_host_name(secure.native_handle(), tls.server_name.c_str());
+  if (tls.verify_peer) {
+    secure.set_verify_mode(asio::ssl::verify_peer);
+    secure.set_verify_callback(asio::ssl::host_name_verification(tls.server_name));
+  }
+  Watchdog watch(runtime.context(), [&secure] {
+    error_code ignored;
+    secure.lowest_layer().close(ignored);
+  });
+  watch.begin(deadline);
+  const auto [error] = co_await secure.async_handshake(TlsSocket::client, kLater);
+  if (watch.end()) co_return cannot_connect(endpoint, origin, "no TLS answer before the deadline");
+  if (error) co_return cannot_connect(endpoint, origin, "TLS: " + error.message());
+  co_return std::make_unique<SocketStream<TlsSocket>>(runtime.context(), std::move(secure), origin);
+}
+
+class TcpListener final : public Listener {
+ public:
+  TcpListener(IoRuntime& runtime, tcp::acceptor acceptor)
+      : context_(runtime.context()), acceptor_(std::move(acceptor)) {}
+
+  core::Task<core::Result<std::unique_ptr<Stream>>> accept() override {
+    auto [error, socket] = co_await acceptor_.async_accept(kLater);
+    if (error) {
+      const bool closed = error == asio::error::operation_aborted || !acceptor_.is_open();
+      co_return core::fail(closed ? core::Code::closed : core::Code::overloaded,
+                           core::Origin::self, core::Retry::safe, "accept: " + error.message());
+    }
+    error_code ignored;
+    socket.set_option(tcp::no_delay(true), ignored);
+    co_return std::make_unique<SocketStream<tcp::socket>>(context_, std::move(socket),
+                                                          core::Origin::client);
+  }
+  void close() override {
+    error_code ignored;
+    acceptor_.close(ignored);
+  }
+  [[nodiscard]] Endpoint local() const override {
+    error_code ignored;
+    const auto endpoint = acceptor_.local_endpoint(ignored);
+    return {endpoint.address().to_string(), endpoint.port(), {}};
+  }
+
+ private:
+  asio::io_context& context_;
+  tcp::acceptor acceptor_;
+};
+
+}  // namespace
+
+std::string Endpoint::str() const {
+  if (!unix_path.empty()) return "unix:" + unix_path;
+  const bool ipv6 = host.find(':') != std::string::npos;
+  return (ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+core::Result<Endpoint> parse_endpoint(std::string_view text) {
+  const auto bad = [text] {
+    return core::fail(core::Code::invalid_argument, core::Origin::self, core::Retry::never,
+                      "'" + std::string(text) + "' is not an address like 127.0.0.1:7080");
+  };
+  const auto colon = text.rfind(':');
+  if (colon == std::string_view::npos) return bad();
+  std::string_view host = text.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) {
+    host = host.substr(1, host.size() - 2);
+  } else if (host.find(':') != std::string_view::npos) {
+    return bad();
+  }
+  const std::string_view digits = text.substr(colon + 1);
+  std::uint16_t port = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+  if (host.empty() || error != std::errc{} || end != digits.data() + digits.size()) return bad();
+  return Endpoint{std::string(host), port, {}};
+}
+
+core::Task<core::Result<std::unique_ptr<Stream>>> connect(IoRuntime& runtime, Endpoint endpoint,
+                                                          std::optional<TlsSettings> tls,
+                                                          core::Origin origin,
+                                                          core::Deadline deadline) {
+  if (tls) co_return co_await connect_tls(runtime, endpoint, *tls, origin, deadline);
+  if (!endpoint.unix_path.empty()) {
+    UnixSocket socket(runtime.context());
+    const auto [error] = co_await socket.async_connect({endpoint.unix_path}, kLater);
+    if (error) co_return cannot_connect(endpoint, origin, error.message());
+    co_return std::make_unique<SocketStream<UnixSocket>>(runtime.context(), std::move(socket),
+                                                         origin);
+  }
+  auto socket = co_await connect_tcp(runtime, endpoint, origin, deadline);
+  if (!socket) co_return pass(socket);
+  co_return std::make_unique<SocketStream<tcp::socket>>(runtime.context(), std::move(*socket),
+                                                        origin);
+}
+
+core::Result<std::unique_ptr<Listener>> listen(IoRuntime& runtime, Endpoint endpoint) {
+  error_code error;
+  if (endpoint.host == "localhost") endpoint.host = "127.0.0.1";
+  const auto cannot = [&](std::string_view why) {
+    return core::fail(core::Code::unavailable, core::Origin::self, core::Retry::never,
+                      "cannot listen on " + endpoint.str() + ": " + std::string(why));
+  };
+  const auto address = asio::ip::make_address(endpoint.host, error);
+  if (error) return cannot("not an IP address");
+  const tcp::endpoint local(address, endpoint.port);
+  tcp::acceptor acceptor(runtime.context());
+  acceptor.open(local.protocol(), error);
+  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor.bind(local, error);
+  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (error == asio::error::address_in_use) {
+    return cannot("another program uses the port; stop it or choose another server.listen");
+  }
+  if (error) return cannot(error.message());
+  return std::make_unique<TcpListener>(runtime, std::move(acceptor));
+}
+
+}  // namespace daybook::io

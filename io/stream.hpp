@@ -1,0 +1,73 @@
+// Stream: an ordered byte connection with a deadline on every wait. Plain TCP, Unix sockets and TLS
+// look the same to users. One reader and one writer at a time; I/O thread only.
+//
+// - read_some fills at most `into`, returns how many bytes came (> 0). The peer's orderly end is
+//   Code::closed with retry never; a reset is Code::closed, retry unknown_outcome.
+// - write_all returns when the kernel has taken every slice; the caller keeps them alive until then.
+// - A passed deadline is Code::timeout. On a plain socket the other direction stays usable (a server
+//   answers 408 after a body that never came); a TLS stream is only good for close() then.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/result.hpp"
+#include "core/task.hpp"
+#include "core/units.hpp"
+
+namespace daybook::io {
+
+class IoRuntime;
+
+class Stream {
+ public:
+  virtual ~Stream() = default;
+  virtual core::Task<core::Result<std::size_t>> read_some(core::MutableBytes into,
+                                                          core::Deadline deadline) = 0;
+  virtual core::Task<core::Result<void>> write_all(core::Slices slices,
+                                                   core::Deadline deadline) = 0;
+  // Tells the peer that nothing more comes; reading goes on.
+  virtual void shutdown_write() = 0;
+  // Ends the connection now; waits in progress end with Code::closed. Safe to call twice.
+  virtual void close() = 0;
+};
+
+// Where to connect or listen: a host and port, or a Unix socket's path.
+struct Endpoint {
+  std::string host;
+  std::uint16_t port = 0;
+  std::string unix_path;  // not empty: host and port do not count
+
+  [[nodiscard]] std::string str() const;
+};
+
+// "127.0.0.1:7080", "[::1]:7080", "localhost:7080".
+[[nodiscard]] core::Result<Endpoint> parse_endpoint(std::string_view text);
+
+// Who a TLS server must be. An empty ca_file means the system's certificate store.
+struct TlsSettings {
+  std::string server_name;
+  std::string ca_file;
+  bool verify_peer = true;
+};
+
+// origin: what to put into the errors of this stream (buffer, object_store, self).
+[[nodiscard]] core::Task<core::Result<std::unique_ptr<Stream>>> connect(
+    IoRuntime& runtime, Endpoint endpoint, std::optional<TlsSettings> tls, core::Origin origin,
+    core::Deadline deadline);
+
+// A listening TCP socket.
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  // The next connection. Code::closed after close(); other errors (no file descriptors) may pass.
+  virtual core::Task<core::Result<std::unique_ptr<Stream>>> accept() = 0;
+  virtual void close() = 0;
+  [[nodiscard]] virtual Endpoint local() const = 0;
+};
+
+[[nodiscard]] core::Result<std::unique_ptr<Listener>> listen(IoRuntime& runtime, Endpoint endpoint);
+
+}  // namespace daybook::io

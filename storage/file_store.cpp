@@ -1,0 +1,419 @@
+#include "storage/file_store.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <random>
+#include <system_error>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/limits.hpp"
+#include "storage/blocking_call.hpp"
+
+namespace daybook::storage {
+namespace {
+
+using core::Code;
+using core::Deadline;
+using core::Origin;
+using core::Result;
+using core::Retry;
+using std::filesystem::path;
+
+constexpr std::string_view kTemporaryFolder = ".tmp";
+constexpr std::string_view kTemporaryPrefix = "put-";
+constexpr std::size_t kKeyBytesMax = 1024;  // S3's bound, so that keys fit either store
+constexpr std::size_t kPartBytesMax = 255;  // NAME_MAX of every Linux file system that matters
+constexpr std::size_t kDurableFoldersMax = 4096;  // about half a year of hours for one tenant
+
+// The one place that turns errno into an Error. None of these outcomes leaves a part of an object
+// behind.
+core::Failure classify(int error, std::string_view doing, const path& file) {
+  const std::string what = "Could not " + std::string(doing) + " " + file.string() + ": " +
+                           std::generic_category().message(error) + ". ";
+  const auto failed = [&](Code code, Retry retry, std::string_view advice) {
+    return core::fail(code, Origin::object_store, retry, what + std::string(advice));
+  };
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return failed(Code::out_of_space, Retry::safe,
+                    "Free space there, or enlarge the disk or quota.");
+    case EACCES:
+    case EPERM:
+      return failed(Code::denied, Retry::safe,
+                    "Give the user that runs Daybook write access to it.");
+    case EROFS:
+      return failed(Code::unavailable, Retry::safe, "Mount the file system writable again.");
+    case EMFILE:
+    case ENFILE:
+      return failed(Code::overloaded, Retry::safe, "Raise the limit on open files (ulimit -n).");
+    case ENAMETOOLONG:
+      return failed(Code::invalid_argument, Retry::never, "Use a shorter key.");
+    case ENOTDIR:
+    case EISDIR:
+    case ENOTEMPTY:
+    case EEXIST:
+      return failed(Code::conflict, Retry::never,
+                    "The key needs a folder where an object is, or the other way round.");
+    case ENOENT:
+      return failed(Code::unavailable, Retry::safe,
+                    "The archive folder is gone: mount or restore it, then restart Daybook.");
+    default:
+      return failed(Code::unavailable, Retry::safe, "Check the disk and the kernel's log.");
+  }
+}
+
+core::Failure too_late(std::string_view doing) {
+  return core::fail(Code::timeout, Origin::object_store, Retry::unknown_outcome,
+                    "The deadline passed before the file store could " + std::string(doing) + ".");
+}
+
+bool passed(Deadline deadline) {
+  return std::chrono::steady_clock::now() >= deadline;
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&&) = delete;
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  [[nodiscard]] int get() const { return fd_; }
+  [[nodiscard]] bool valid() const { return fd_ >= 0; }
+
+ private:
+  int fd_;
+};
+
+Descriptor open_file(const path& file, int flags) {
+  return Descriptor(::open(file.c_str(), flags | O_CLOEXEC, 0640));
+}
+
+// A temporary file that vanishes with this object unless it was renamed.
+class TemporaryFile {
+ public:
+  TemporaryFile(path name, Descriptor descriptor)
+      : name_(std::move(name)), descriptor_(std::move(descriptor)) {}
+  ~TemporaryFile() {
+    if (!name_.empty()) ::unlink(name_.c_str());
+  }
+  TemporaryFile(TemporaryFile&& other) noexcept
+      : name_(std::exchange(other.name_, {})), descriptor_(std::move(other.descriptor_)) {}
+  TemporaryFile& operator=(TemporaryFile&&) = delete;
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+
+  [[nodiscard]] int fd() const { return descriptor_.get(); }
+  [[nodiscard]] const path& name() const { return name_; }
+  int rename_to(const path& target) {
+    if (::rename(name_.c_str(), target.c_str()) != 0) return errno;
+    name_.clear();
+    return 0;
+  }
+
+ private:
+  path name_;
+  Descriptor descriptor_;
+};
+
+// The lock tells a second process, which cleans up at its start, that this file is in use.
+Result<TemporaryFile> make_temporary(const path& name) {
+  Descriptor descriptor = open_file(name, O_WRONLY | O_CREAT | O_EXCL);
+  if (!descriptor.valid()) return classify(errno, "create", name);
+  (void)::flock(descriptor.get(),
+                LOCK_EX | LOCK_NB);  // without locks there, nobody cleans up either
+  return TemporaryFile(name, std::move(descriptor));
+}
+
+int write_all(int fd, core::Bytes bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno;
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return 0;
+}
+
+Result<void> sync_folder(const path& folder) {
+  const Descriptor descriptor = open_file(folder, O_RDONLY | O_DIRECTORY);
+  if (!descriptor.valid()) return classify(errno, "open the folder", folder);
+  if (::fsync(descriptor.get()) != 0) return classify(errno, "fsync the folder", folder);
+  return {};
+}
+
+// Makes folder and its missing parents, each entry on disk before the next one is made.
+Result<void> make_folders(const path& folder) {
+  path parent;
+  for (const path& part : folder) {
+    const path current = parent / part;
+    if (::mkdir(current.c_str(), 0750) == 0) {
+      if (auto synced = sync_folder(parent.empty() ? path(".") : parent); !synced) return synced;
+    } else if (errno != EEXIST && errno != EISDIR) {
+      return classify(errno, "make the folder", current);
+    }
+    parent = current;
+  }
+  return {};
+}
+
+// Writes the slices in pieces, so that a deadline is noticed; returns the digest of what was
+// written.
+Result<core::Sha256> write_hashed(const TemporaryFile& file, const core::Slices& slices,
+                                  Deadline deadline) {
+  core::Sha256Hasher hasher;
+  for (core::Bytes slice : slices) {
+    while (!slice.empty()) {
+      if (passed(deadline)) return too_late("write the object");
+      const core::Bytes piece = slice.first(std::min(slice.size(), core::limits::kBlockBytes));
+      hasher.update(piece);
+      if (const int error = write_all(file.fd(), piece); error != 0) {
+        return classify(error, "write", file.name());
+      }
+      slice = slice.subspan(piece.size());
+    }
+  }
+  return hasher.finish();
+}
+
+struct OpenObject {
+  Descriptor descriptor;
+  std::uint64_t size = 0;
+};
+
+Result<OpenObject> open_object(const path& file, std::string_view key) {
+  const auto missing = [&] {
+    return core::fail(Code::not_found, Origin::object_store, Retry::never,
+                      "There is no object " + std::string(key) + ".");
+  };
+  Descriptor descriptor = open_file(file, O_RDONLY | O_NONBLOCK);  // a FIFO would block the worker
+  if (!descriptor.valid()) {
+    if (errno == ENOENT || errno == ENOTDIR) return missing();
+    return classify(errno, "open", file);
+  }
+  struct stat status{};
+  if (::fstat(descriptor.get(), &status) != 0) return classify(errno, "stat", file);
+  if (!S_ISREG(status.st_mode)) return missing();
+  return OpenObject{std::move(descriptor), static_cast<std::uint64_t>(status.st_size)};
+}
+
+std::string random_word() {
+  std::random_device random;
+  std::array<char, 24> text{};
+  std::snprintf(text.data(), text.size(), "%08x%08x", random(), random());
+  return text.data();
+}
+
+}  // namespace
+
+Result<void> check_file_store_key(std::string_view key) {
+  const auto refused = [&](std::string_view why) {
+    return core::fail(Code::invalid_argument, Origin::object_store, Retry::never,
+                      "The object key \"" + std::string(key.substr(0, 200)) +
+                          "\" is refused: " + std::string(why) + ".");
+  };
+  if (key.empty()) return refused("it is empty");
+  if (key.size() > kKeyBytesMax) return refused("it is longer than 1024 bytes");
+  if (key.find('\0') != std::string_view::npos) return refused("it contains a NUL byte");
+  for (std::size_t at = 0; at <= key.size();) {
+    const std::size_t end = std::min(key.find('/', at), key.size());
+    const std::string_view part = key.substr(at, end - at);
+    if (part.empty()) return refused("it has an empty part (a leading, trailing or double slash)");
+    if (part == "." || part == "..") return refused("\".\" and \"..\" are no parts of a key");
+    if (part.size() > kPartBytesMax) return refused("a part is longer than 255 bytes");
+    if (at == 0 && part == kTemporaryFolder) return refused(".tmp is the store's own folder");
+    at = end + 1;
+  }
+  return {};
+}
+
+FileStore::FileStore(path folder, core::Workers& workers)
+    : folder_(std::move(folder)),
+      temporary_(folder_ / kTemporaryFolder),
+      workers_(workers),
+      run_(random_word()) {}
+
+Result<std::unique_ptr<FileStore>> FileStore::open(Settings settings, core::Workers& workers) {
+  std::error_code error;
+  const path folder = std::filesystem::absolute(settings.folder, error).lexically_normal();
+  if (error || settings.folder.empty()) {
+    return core::fail(Code::misconfigured, Origin::object_store, Retry::never,
+                      "archive.file_dir is no usable path: \"" + settings.folder.string() + "\".");
+  }
+  // A trailing slash would be an empty last part.
+  std::unique_ptr<FileStore> store(
+      new FileStore(folder.has_filename() ? folder : folder.parent_path(), workers));
+  if (auto prepared = store->prepare(); !prepared) return pass(prepared);
+  return store;
+}
+
+Result<void> FileStore::prepare() {
+  if (auto made = make_folders(temporary_); !made) return made;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(temporary_, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (!name.starts_with(kTemporaryPrefix)) continue;
+    const Descriptor stale = open_file(entry->path(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (!stale.valid() || ::flock(stale.get(), LOCK_EX | LOCK_NB) != 0) continue;
+    ::unlink(entry->path().c_str());  // its writer is dead: it would hold the lock
+  }
+  if (error) return classify(error.value(), "list the folder", temporary_);
+  return {};
+}
+
+std::string FileStore::temporary_name() {
+  return std::string(kTemporaryPrefix) + run_ + "-" + std::to_string(next_temporary_++);
+}
+
+Result<void> FileStore::make_folder_durable(const path& folder) {
+  {
+    const std::lock_guard lock(mutex_);
+    // Someone may have removed it since; then the way down below makes it again.
+    if (durable_folders_.contains(folder) && ::access(folder.c_str(), F_OK) == 0) return {};
+  }
+  path parent = folder_;
+  for (const path& part : folder.lexically_relative(folder_)) {
+    const path current = parent / part;
+    if (::mkdir(current.c_str(), 0750) != 0 && errno != EEXIST) {
+      return classify(errno, "make the folder", current);
+    }
+    // Also where it existed: the put that made it may still be on its way to this fsync.
+    if (auto synced = sync_folder(parent); !synced) return synced;
+    parent = current;
+  }
+  const std::lock_guard lock(mutex_);
+  if (durable_folders_.size() >= kDurableFoldersMax) durable_folders_.clear();
+  durable_folders_.insert(folder);
+  return {};
+}
+
+Result<core::ObjectVersion> FileStore::put_now(const core::PutObject& object, Deadline deadline) {
+  if (auto good = check_file_store_key(object.key); !good) return pass(good);
+  if (passed(deadline)) return too_late("begin to write");
+  const path target = folder_ / object.key;
+  auto file = make_temporary(temporary_ / temporary_name());
+  if (!file) return pass(file);
+
+  const auto written = write_hashed(*file, object.body, deadline);
+  if (!written) return pass(written);
+  if (*written != object.sha256) {
+    return core::fail(Code::damaged, Origin::object_store, Retry::never,
+                      "The bytes for " + object.key + " have SHA-256 " + written->hex() + ", not " +
+                          object.sha256.hex() + " as promised; nothing was stored.");
+  }
+  if (::fsync(file->fd()) != 0) return classify(errno, "fsync", file->name());
+  struct stat status{};
+  if (::fstat(file->fd(), &status) != 0) return classify(errno, "stat", file->name());
+  const std::uint64_t expected = core::total_bytes(object.body);
+  if (static_cast<std::uint64_t>(status.st_size) != expected) {
+    return core::fail(Code::damaged, Origin::object_store, Retry::safe,
+                      "The file for " + object.key + " has " + std::to_string(status.st_size) +
+                          " bytes, not " + std::to_string(expected) + "; nothing was stored.");
+  }
+
+  if (auto ready = make_folder_durable(target.parent_path()); !ready) return pass(ready);
+  if (passed(deadline)) return too_late("name the object");
+  if (const int error = file->rename_to(target); error != 0) {
+    return classify(error, "rename a temporary file to", target);
+  }
+  if (auto synced = sync_folder(target.parent_path()); !synced) {
+    core::Error error = synced.error();
+    error.retry = Retry::unknown_outcome;  // seen by readers, but perhaps not after a power cut
+    return core::Failure(std::move(error));
+  }
+  return core::ObjectVersion{.location = "file:" + target.string(), .version = {}};
+}
+
+Result<core::ObjectInfo> FileStore::head_now(const std::string& key, Deadline deadline) const {
+  if (auto good = check_file_store_key(key); !good) return pass(good);
+  if (passed(deadline)) return too_late("look at the object");
+  const auto object = open_object(folder_ / key, key);
+  if (!object) return pass(object);
+  return core::ObjectInfo{.size = object->size};
+}
+
+Result<core::ByteVector> FileStore::get_now(const std::string& key,
+                                            std::optional<core::ByteRange> range,
+                                            Deadline deadline) const {
+  if (auto good = check_file_store_key(key); !good) return pass(good);
+  if (passed(deadline)) return too_late("read the object");
+  const auto object = open_object(folder_ / key, key);
+  if (!object) return pass(object);
+  const core::ByteRange wanted = range.value_or(core::ByteRange{0, object->size});
+  if ((range && wanted.length == 0) || wanted.offset > object->size ||
+      wanted.length > object->size - wanted.offset) {
+    return core::fail(Code::invalid_argument, Origin::object_store, Retry::never,
+                      "The range of " + std::to_string(wanted.length) + " bytes from " +
+                          std::to_string(wanted.offset) + " is not inside the " +
+                          std::to_string(object->size) + " bytes of " + key + ".");
+  }
+  core::ByteVector bytes(wanted.length);
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    if (passed(deadline)) return too_late("read the whole object");
+    const std::size_t piece = std::min(bytes.size() - done, core::limits::kBlockBytes);
+    const ssize_t got = ::pread(object->descriptor.get(), bytes.data() + done, piece,
+                                static_cast<off_t>(wanted.offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return classify(errno, "read", folder_ / key);
+    if (got == 0) {
+      return core::fail(
+          Code::damaged, Origin::object_store, Retry::never,
+          key + " became shorter while it was read; objects are never changed by Daybook.");
+    }
+    done += static_cast<std::size_t>(got);
+  }
+  return bytes;
+}
+
+Result<void> FileStore::probe_now(Deadline deadline) {
+  if (passed(deadline)) return too_late("write a probe");
+  const auto file = make_temporary(temporary_ / temporary_name());
+  if (!file) return pass(file);
+  if (const int error = write_all(file->fd(), core::as_bytes("probe\n")); error != 0) {
+    return classify(error, "write", file->name());
+  }
+  return {};
+}
+
+core::Task<Result<core::ObjectVersion>> FileStore::put(core::PutObject object, Deadline deadline) {
+  co_return co_await call_on<core::ObjectVersion>(
+      workers_, Origin::object_store,
+      [this, object = std::move(object), deadline] { return put_now(object, deadline); });
+}
+
+core::Task<Result<core::ObjectInfo>> FileStore::head(std::string key, Deadline deadline) {
+  co_return co_await call_on<core::ObjectInfo>(
+      workers_, Origin::object_store,
+      [this, key = std::move(key), deadline] { return head_now(key, deadline); });
+}
+
+core::Task<Result<core::ByteVector>> FileStore::get(std::string key,
+                                                    std::optional<core::ByteRange> range,
+                                                    Deadline deadline) {
+  co_return co_await call_on<core::ByteVector>(
+      workers_, Origin::object_store,
+      [this, key = std::move(key), range, deadline] { return get_now(key, range, deadline); });
+}
+
+core::Task<Result<void>> FileStore::probe(Deadline deadline) {
+  co_return co_await call_on<void>(workers_, Origin::object_store,
+                                   [this, deadline] { return probe_now(deadline); });
+}
+
+std::string FileStore::describe() const {
+  return "file:" + folder_.string();
+}
+
+}  // namespace daybook::storage

@@ -1,0 +1,313 @@
+// The side of the buffer that ingest and health use; the pipeline's side is redis_buffer_pipeline.cpp.
+#include "storage/redis_buffer.hpp"
+
+#include <charconv>
+
+#include "core/check.hpp"
+#include "core/digest.hpp"
+#include "storage/redis_scripts.hpp"
+
+namespace daybook::storage {
+
+using core::Code;
+using core::Deadline;
+using core::Error;
+using core::Origin;
+using core::Result;
+using core::Retry;
+using core::Task;
+using core::resp::CommandBatch;
+using core::resp::Reply;
+
+Error classify(const Reply& reply) {
+  const std::string& text = reply.text;
+  const auto error = [&text](Code code, Retry retry, const std::string& hint = {}) {
+    return Error{code, Origin::buffer, retry, "Redis says: " + text + hint};
+  };
+  if (text.starts_with("OOM")) return error(Code::out_of_space, Retry::safe);
+  if (text.starts_with("MISCONF")) return error(Code::out_of_space, Retry::safe);
+  if (text.starts_with("READONLY")) return error(Code::misconfigured, Retry::safe);
+  if (text.starts_with("LOADING")) return error(Code::unavailable, Retry::safe);
+  if (text.starts_with("MASTERDOWN")) return error(Code::unavailable, Retry::safe);
+  if (text.starts_with("NOPERM")) {
+    return error(Code::denied, Retry::never, ". Grant the commands to buffer.username");
+  }
+  if (text.starts_with("NOAUTH") || text.starts_with("WRONGPASS")) {
+    return error(Code::denied, Retry::never, ". Check buffer.username and buffer.password");
+  }
+  if (text.starts_with("EXECABORT")) return error(Code::unavailable, Retry::safe);
+  return error(Code::internal, Retry::safe);
+}
+
+Result<io::RespSettings> parse_redis_url(std::string_view url) {
+  io::RespSettings settings;
+  if (url.starts_with("unix:")) {
+    settings.endpoint.unix_path = url.substr(5);
+    if (!settings.endpoint.unix_path.empty()) return settings;
+  }
+  if (url.starts_with("redis://")) {
+    url.remove_prefix(8);
+    const auto slash = url.find('/');
+    const std::string_view database =
+        slash == std::string_view::npos ? std::string_view() : url.substr(slash + 1);
+    std::string address(url.substr(0, slash));
+    if (address.rfind(':') == std::string::npos || address.ends_with(']')) address += ":6379";
+    auto endpoint = io::parse_endpoint(address);
+    const auto [end, error] = std::from_chars(database.data(), database.data() + database.size(),
+                                              settings.database);
+    if (endpoint && (database.empty() || (error == std::errc{} &&
+                                          end == database.data() + database.size()))) {
+      settings.endpoint = std::move(*endpoint);
+      return settings;
+    }
+  }
+  return core::fail(Code::invalid_argument, Origin::self, Retry::never,
+                    "buffer.url must be redis://host:port, redis://host:port/database or "
+                    "unix:/path/to/socket");
+}
+
+RedisBuffer::RedisBuffer(io::IoRuntime& runtime, RedisBufferSettings settings)
+    : runtime_(runtime),
+      settings_(std::move(settings)),
+      append_pool_(runtime, settings_.server, settings_.append_connections),
+      small_pool_(runtime, settings_.server, 8),
+      read_pool_(runtime, settings_.server, 1),
+      check_now_(runtime.make_signal()),
+      checked_(runtime.make_signal()),
+      health_(core::fail(Code::unavailable, Origin::buffer, Retry::safe,
+                         "Redis has not been checked yet")) {}
+
+std::string RedisBuffer::key(std::uint32_t partition, std::string_view rest) const {
+  return "{" + settings_.prefix + ":" + std::to_string(partition) + "}:" + std::string(rest);
+}
+
+std::string RedisBuffer::record_key(const core::RecordId& id) const {
+  return key(id.partition(), "record:" + id.str());
+}
+
+std::string RedisBuffer::idempotency_key(const core::IdempotencyKey& name) const {
+  const std::string hash = core::sha256(core::as_bytes(name.tenant + '\0' + name.key)).hex();
+  const auto partition = static_cast<std::uint32_t>(std::stoul(hash.substr(0, 8), nullptr, 16)) %
+                         settings_.partitions;
+  return key(partition, "key:" + hash.substr(0, 40));
+}
+
+std::uint32_t RedisBuffer::partition_of(const std::optional<core::IdempotencyKey>& name) {
+  if (!name) return next_partition_++ % settings_.partitions;
+  const std::string hash = core::sha256(core::as_bytes(name->tenant + '\0' + name->key)).hex();
+  return static_cast<std::uint32_t>(std::stoul(hash.substr(0, 8), nullptr, 16)) %
+         settings_.partitions;
+}
+
+// --- health ---
+
+Task<> RedisBuffer::run() {
+  while (!closing_) {
+    recheck_ = false;
+    auto outcome = co_await check(runtime_.steady_now() + std::chrono::seconds(5));
+    // Something broke while we looked: look once more before the picture is trusted.
+    const bool again = recheck_ && outcome;
+    core::Duration pause = settings_.check_interval;
+    if (again) pause = std::chrono::milliseconds(10);
+    if (!outcome) pause = std::min<core::Duration>(pause, std::chrono::milliseconds(200));
+    if (!again) health_ = std::move(outcome);
+    checked_->notify_all();
+    if (!closing_) co_await check_now_->wait(runtime_.steady_now() + pause);
+  }
+}
+
+void RedisBuffer::close() {
+  closing_ = true;
+  check_now_->notify_all();
+  checked_->notify_all();
+}
+
+void RedisBuffer::note(const Error& failure) {
+  if (failure.retry == Retry::unknown_outcome || failure.code == Code::unavailable ||
+      failure.code == Code::closed) {
+    append_pool_.drop_idle();
+    small_pool_.drop_idle();
+    if (health_) {
+      health_ = core::fail(Code::unavailable, Origin::buffer, Retry::safe,
+                           "the connection to Redis was lost: " + failure.detail);
+    }
+  }
+  recheck_ = true;
+  check_now_->notify_all();
+}
+
+Task<Result<void>> RedisBuffer::check(Deadline deadline) {
+  const auto facts = co_await read_facts(deadline);
+  if (!facts) co_return pass(facts);
+  if (auto sound = check_redis(*facts, settings_.durability, settings_.record_bytes_max); !sound) {
+    co_return sound;
+  }
+  if (auto same = co_await check_partitions(deadline); !same) co_return same;
+  if (!health_) {
+    if (auto made = co_await make_groups(deadline); !made) co_return made;
+  }
+  auto figures = co_await stats(deadline);
+  if (!figures) co_return pass(std::move(figures));
+  stats_ = std::move(*figures);
+  stats_.memory_used = std::strtoull(facts->info.at("used_memory").c_str(), nullptr, 10);
+  stats_.memory_max = std::strtoull(facts->info.at("maxmemory").c_str(), nullptr, 10);
+  co_return Result<void>{};
+}
+
+Task<Result<RedisFacts>> RedisBuffer::read_facts(Deadline deadline) {
+  CommandBatch batch;
+  for (std::string_view name : {"appendonly", "appendfsync", "no-appendfsync-on-rewrite",
+                                "maxmemory-policy", "proto-max-bulk-len"}) {
+    batch.add({"CONFIG", "GET", name});
+  }
+  batch.add({"INFO"});
+  auto replies = co_await small_pool_.call(batch, deadline);
+  if (!replies) co_return pass(std::move(replies));
+  RedisFacts facts;
+  for (const Reply& reply : *replies) {
+    if (reply.is_error()) co_return core::Failure(classify(reply));
+    if (reply.is_array() && reply.elements.size() >= 2) {
+      facts.config[reply.elements[0].text] = reply.elements[1].text;
+    }
+  }
+  facts.info = parse_info(replies->back().text);
+  if (!facts.info.contains("used_memory") || !facts.info.contains("maxmemory")) {
+    co_return core::fail(Code::misconfigured, Origin::buffer, Retry::safe,
+                         "INFO lacks used_memory or maxmemory: this is not a Redis >= 6");
+  }
+  co_return facts;
+}
+
+Task<Result<void>> RedisBuffer::check_partitions(Deadline deadline) {
+  const std::string name = settings_.prefix + ":partitions";
+  const std::string ours = std::to_string(settings_.partitions);
+  CommandBatch batch;
+  batch.add({"SET", name, ours, "NX"}).add({"GET", name});
+  const auto replies = co_await call(std::move(batch), deadline);
+  if (!replies) co_return pass(replies);
+  if (const std::string& theirs = replies->back().text; theirs != ours) {
+    co_return core::fail(Code::misconfigured, Origin::buffer, Retry::safe,
+                         "buffer.partitions is " + ours + " but this buffer was made with " + theirs +
+                             ". Set it back; or drain the buffer first and then: redis-cli DEL " +
+                             name);
+  }
+  co_return Result<void>{};
+}
+
+Task<RedisBuffer::Replies> RedisBuffer::call(CommandBatch batch, Deadline deadline) {
+  auto replies = co_await small_pool_.call(batch, deadline);
+  if (!replies) {
+    note(replies.error());
+    co_return replies;
+  }
+  for (const Reply& reply : *replies) {
+    if (reply.is_error()) co_return core::Failure(classify(reply));
+  }
+  co_return replies;
+}
+
+// --- ingest ---
+
+Task<Result<core::Reservation>> RedisBuffer::reserve(core::IdempotencyKey name, core::RecordId id,
+                                                     Deadline deadline) {
+  const auto lease = std::chrono::duration_cast<std::chrono::milliseconds>(
+      settings_.reservation_lease);
+  const std::string where = idempotency_key(name);
+  const std::string id_text = id.str();
+  const std::string lease_ms = std::to_string(lease.count());
+  CommandBatch batch;
+  batch.add({"EVAL", scripts::kReserve, "1", where, id_text, lease_ms});
+  const auto replies = co_await call(std::move(batch), deadline);
+  if (!replies) co_return pass(replies);
+  const auto& answer = replies->front().elements;
+  if (answer.empty()) co_return core::Failure(classify(replies->front()));
+  if (answer[0].text == "reserved") co_return core::Reservation(core::RequestReserved{});
+  if (answer[0].text == "in_flight") co_return core::Reservation(core::RequestInFlight{});
+  const auto digest = core::Sha256::from_hex(answer.at(1).text);
+  if (!digest) {
+    co_return core::fail(Code::damaged, Origin::buffer, Retry::never,
+                         "the stored digest of this idempotency key is damaged");
+  }
+  co_return core::Reservation(core::SettledRequest{*digest, answer.at(2).text});
+}
+
+Task<> RedisBuffer::abandon(core::IdempotencyKey name, core::RecordId id) {
+  const std::string where = idempotency_key(name);
+  const std::string id_text = id.str();
+  CommandBatch batch;
+  batch.add({"EVAL", scripts::kAbandon, "1", where, id_text});
+  // Best effort: the lease ends it otherwise.
+  static_cast<void>(co_await call(std::move(batch), runtime_.steady_now() + std::chrono::seconds(2)));
+}
+
+Task<Result<core::Appended>> RedisBuffer::append(const core::SealedObject& object,
+                                                 std::string receipt_head,
+                                                 std::optional<core::IdempotencyKey> name,
+                                                 Deadline deadline) {
+  Error last{Code::timeout, Origin::buffer, Retry::safe, "Redis did not take the record in time"};
+  bool outcome_unknown = false;
+  while (runtime_.steady_now() < deadline) {
+    if (!health_) {
+      last = health_.error();
+      if (last.code == Code::misconfigured || last.code == Code::denied) break;
+      co_await checked_->wait(std::min(deadline,
+                                       runtime_.steady_now() + std::chrono::seconds(1)));
+      continue;
+    }
+    auto replies = co_await append_once(object, receipt_head, name, deadline);
+    if (!replies) {
+      last = replies.error();
+      outcome_unknown = outcome_unknown || last.retry == Retry::unknown_outcome;
+      note(last);
+      continue;
+    }
+    const Reply& exec = replies->back();
+    for (const Reply& reply : *replies) {
+      // Queueing failed (OOM, read-only): EXEC was refused as a whole and nothing is stored.
+      if (reply.is_error()) {
+        note(classify(reply));
+        co_return core::Failure(classify(reply));
+      }
+    }
+    const bool whole = exec.is_array() && exec.elements.size() == 2 &&
+                       exec.elements[1].is_array() && !exec.elements[1].elements.empty();
+    if (!whole) {
+      const Reply* failed = exec.is_array() && exec.elements.size() == 2 ? &exec.elements[1] : &exec;
+      co_return core::Failure(classify(*failed));
+    }
+    const auto& answer = exec.elements[1].elements;
+    if (answer[0].text == "taken") {
+      co_return core::fail(Code::in_flight, Origin::client, Retry::safe,
+                           "another request with this idempotency key was faster");
+    }
+    const std::string& position = answer.at(1).text;
+    co_return core::Appended{position, receipt_head + ",\"position\":\"" + position + "\"}"};
+  }
+  if (outcome_unknown) last.retry = Retry::unknown_outcome;
+  co_return core::Failure(std::move(last));
+}
+
+Task<RedisBuffer::Replies> RedisBuffer::append_once(const core::SealedObject& object,
+                                                    std::string receipt_head,
+                                                    std::optional<core::IdempotencyKey> name,
+                                                    Deadline deadline) {
+  const core::Envelope& envelope = object.envelope();
+  const std::uint32_t partition = envelope.id.partition();
+  const std::string record = record_key(envelope.id);
+  std::vector<std::string> script = {"EVAL", std::string(scripts::kAppend), name ? "5" : "4", record,
+                                     key(partition, "wal"), key(partition, "pending"),
+                                     key(partition, "counters")};
+  if (name) script.push_back(idempotency_key(*name));
+  const auto window = std::chrono::duration_cast<std::chrono::milliseconds>(
+      settings_.idempotency_window);
+  for (std::string argument :
+       {envelope.id.str(), std::to_string(object.stored_size()), object.stored_sha256().hex(),
+        std::move(receipt_head), envelope.sha256.hex(), std::to_string(window.count())}) {
+    script.push_back(std::move(argument));
+  }
+  CommandBatch batch;
+  batch.add({"MULTI"}).add({"SET", record}, object.slices()).add(script).add({"EXEC"});
+  co_return co_await append_pool_.call(batch, deadline);
+}
+
+}  // namespace daybook::storage

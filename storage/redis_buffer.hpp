@@ -1,0 +1,118 @@
+// RedisBuffer: the write-ahead buffer in Redis Streams (keys and scripts: redis_scripts.hpp).
+//
+// - append sends SET + script in one MULTI/EXEC; with `appendfsync always` Redis answers after its
+//   fsync, so the answer is the acknowledgement's foundation. A broken connection is tried again with
+//   the same id until the deadline: the script makes that harmless.
+// - Redis's settings are checked at start, after every lost connection and every check interval. While
+//   they do not hold, health() says why and append refuses.
+// - A pipeline's consumer is named after the node, so a restarted node finds its own entries.
+// I/O thread only; owned by main; run() must be spawned and ends after close().
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "core/ports/runtime.hpp"
+#include "core/ports/write_ahead_buffer.hpp"
+#include "io/resp_connection.hpp"
+#include "storage/redis_checks.hpp"
+
+namespace daybook::storage {
+
+struct RedisBufferSettings {
+  io::RespSettings server;
+  std::string prefix = "daybook";
+  std::uint32_t partitions = 4;
+  std::string durability = "fsync";
+  std::string node;                     // this node's consumer name
+  std::size_t append_connections = 16;
+  core::Duration check_interval{};
+  core::Duration idempotency_window{};
+  core::Duration reservation_lease{};
+  std::uint64_t record_bytes_max = 0;
+};
+
+// "redis://host[:port][/db]" or "unix:/path".
+[[nodiscard]] core::Result<io::RespSettings> parse_redis_url(std::string_view url);
+
+class RedisBuffer final : public core::WriteAheadBuffer {
+ public:
+  RedisBuffer(io::IoRuntime& runtime, RedisBufferSettings settings);
+
+  core::Task<> run();  // checks Redis again and again
+  void close();        // run() and waiting reads end soon
+  [[nodiscard]] const core::BufferStats& last_stats() const { return stats_; }
+
+  [[nodiscard]] core::Result<void> health() const override { return health_; }
+  [[nodiscard]] std::uint32_t partition_of(const std::optional<core::IdempotencyKey>& key) override;
+
+  core::Task<core::Result<core::Reservation>> reserve(core::IdempotencyKey key, core::RecordId id,
+                                                      core::Deadline deadline) override;
+  core::Task<> abandon(core::IdempotencyKey key, core::RecordId id) override;
+  core::Task<core::Result<core::Appended>> append(const core::SealedObject& object,
+                                                  std::string receipt_head,
+                                                  std::optional<core::IdempotencyKey> key,
+                                                  core::Deadline deadline) override;
+
+  core::Task<core::Result<std::vector<core::BufferEntry>>> read(std::size_t max,
+                                                                core::Duration wait) override;
+  core::Task<core::Result<std::vector<core::BufferEntry>>> read_own_pending(
+      core::Deadline deadline) override;
+  core::Task<core::Result<std::vector<core::BufferEntry>>> claim(core::Duration lease,
+                                                                 std::size_t max,
+                                                                 core::Deadline deadline) override;
+  core::Task<core::Result<void>> renew(std::vector<core::BufferEntry> entries,
+                                       core::Deadline deadline) override;
+  core::Task<core::Result<std::string>> load(core::RecordId id, core::Deadline deadline) override;
+  core::Task<core::Result<void>> release(std::vector<core::BufferEntry> entries,
+                                         core::Deadline deadline) override;
+  core::Task<core::Result<void>> park(core::ParkedRecord record, core::Deadline deadline) override;
+  core::Task<core::Result<std::vector<core::ParkedRecord>>> parked(core::Deadline deadline) override;
+  core::Task<core::Result<std::size_t>> unpark(std::vector<core::RecordId> ids,
+                                               core::Deadline deadline) override;
+
+  core::Task<core::Result<std::optional<core::BufferedHead>>> find(core::RecordId id,
+                                                                   core::Deadline deadline) override;
+  core::Task<core::Result<core::ByteVector>> read_range(core::RecordId id, std::uint64_t offset,
+                                                        std::uint64_t length,
+                                                        core::Deadline deadline) override;
+  core::Task<core::Result<core::BufferStats>> stats(core::Deadline deadline) override;
+
+ private:
+  using Replies = core::Result<std::vector<core::resp::Reply>>;
+
+  [[nodiscard]] std::string key(std::uint32_t partition, std::string_view rest) const;
+  [[nodiscard]] std::string record_key(const core::RecordId& id) const;
+  [[nodiscard]] std::string idempotency_key(const core::IdempotencyKey& key) const;
+
+  // One batch on a small pool of its own; the first error reply becomes an Error.
+  core::Task<Replies> call(core::resp::CommandBatch batch, core::Deadline deadline);
+  core::Task<core::Result<void>> check(core::Deadline deadline);
+  core::Task<core::Result<RedisFacts>> read_facts(core::Deadline deadline);
+  core::Task<core::Result<void>> check_partitions(core::Deadline deadline);
+  core::Task<core::Result<void>> make_groups(core::Deadline deadline);
+  core::Task<Replies> append_once(const core::SealedObject& object, std::string receipt_head,
+                                  std::optional<core::IdempotencyKey> key, core::Deadline deadline);
+  // Remembers a failure that puts every promise in doubt and has Redis checked at once.
+  void note(const core::Error& failure);
+
+  io::IoRuntime& runtime_;
+  RedisBufferSettings settings_;
+  io::RespPool append_pool_;
+  io::RespPool small_pool_;
+  io::RespPool read_pool_;  // blocking reads of the pipeline
+  std::unique_ptr<core::Signal> check_now_;
+  std::unique_ptr<core::Signal> checked_;
+  core::Result<void> health_;
+  core::BufferStats stats_;
+  std::uint32_t next_partition_ = 0;
+  bool recheck_ = true;
+  bool closing_ = false;
+};
+
+// One vendor answer -> one Error.
+[[nodiscard]] core::Error classify(const core::resp::Reply& reply);
+
+}  // namespace daybook::storage

@@ -1,0 +1,377 @@
+// The side of the buffer that the pipeline and read-back use.
+#include <algorithm>
+#include <charconv>
+
+#include <boost/json.hpp>
+
+#include "core/check.hpp"
+#include "core/limits.hpp"
+#include "core/text.hpp"
+#include "storage/redis_buffer.hpp"
+#include "storage/redis_scripts.hpp"
+
+namespace daybook::storage {
+namespace {
+
+namespace json = boost::json;
+using core::BufferEntry;
+using core::Code;
+using core::Deadline;
+using core::Origin;
+using core::Result;
+using core::Retry;
+using core::Task;
+using core::resp::CommandBatch;
+using core::resp::Reply;
+
+constexpr std::string_view kGroup = "pipeline";
+
+std::uint64_t to_number(std::string_view text) {
+  std::uint64_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
+// [position, [id, …, size, …, sha256, …]] of XREADGROUP, XRANGE and XAUTOCLAIM.
+std::optional<BufferEntry> parse_entry(const Reply& reply) {
+  if (!reply.is_array() || reply.elements.size() != 2 || !reply.elements[1].is_array()) {
+    return std::nullopt;
+  }
+  BufferEntry entry;
+  entry.position = reply.elements[0].text;
+  const auto& fields = reply.elements[1].elements;
+  bool id_found = false;
+  for (std::size_t i = 0; i + 1 < fields.size(); i += 2) {
+    const std::string& value = fields[i + 1].text;
+    if (fields[i].text == "id") {
+      const auto id = core::RecordId::parse(value);
+      if (!id) return std::nullopt;
+      entry.id = *id;
+      id_found = true;
+    } else if (fields[i].text == "size") {
+      entry.stored_size = to_number(value);
+    } else if (fields[i].text == "sha256") {
+      entry.stored_sha256 = core::Sha256::from_hex(value).value_or(core::Sha256{});
+    }
+  }
+  return id_found ? std::optional(entry) : std::nullopt;
+}
+
+void parse_entries(const Reply& reply, std::vector<BufferEntry>& entries) {
+  for (const Reply& element : reply.elements) {
+    if (auto entry = parse_entry(element)) entries.push_back(std::move(*entry));
+  }
+}
+
+std::string to_json(const core::ParkedRecord& record) {
+  const json::object object = {{"id", record.entry.id.str()},
+                               {"stage", record.stage},
+                               {"reason", record.reason},
+                               {"retryable", record.retryable},
+                               {"attempts", record.attempts},
+                               {"parked_at", core::format_time(record.parked_at)},
+                               {"stored_size", record.entry.stored_size},
+                               {"stored_sha256", record.entry.stored_sha256.hex()}};
+  return json::serialize(object);
+}
+
+std::optional<core::ParkedRecord> parked_from_json(std::string_view text) {
+  boost::system::error_code error;
+  const json::value value = json::parse({text.data(), text.size()}, error);
+  if (error || !value.is_object()) return std::nullopt;
+  const json::object& object = value.get_object();
+  const auto member = [&object](std::string_view name) -> std::string {
+    const json::value* found = object.if_contains(name);
+    return found != nullptr && found->is_string() ? std::string(found->get_string()) : "";
+  };
+  const auto number = [&object](std::string_view name) -> std::uint64_t {
+    const json::value* found = object.if_contains(name);
+    boost::system::error_code ignored;
+    return found != nullptr ? found->to_number<std::uint64_t>(ignored) : 0;
+  };
+  core::ParkedRecord record;
+  const auto id = core::RecordId::parse(member("id"));
+  if (!id) return std::nullopt;
+  record.entry.id = *id;
+  record.entry.stored_size = number("stored_size");
+  record.entry.stored_sha256 =
+      core::Sha256::from_hex(member("stored_sha256")).value_or(core::Sha256{});
+  record.stage = member("stage");
+  record.reason = member("reason");
+  const json::value* retryable = object.if_contains("retryable");
+  record.retryable = retryable != nullptr && retryable->is_bool() && retryable->get_bool();
+  record.attempts = static_cast<std::uint32_t>(number("attempts"));
+  record.parked_at = core::parse_time(member("parked_at")).value_or(core::WallTime{});
+  return record;
+}
+
+core::Failure gone(const core::RecordId& id) {
+  return core::fail(Code::not_found, Origin::buffer, Retry::never,
+                    "the bytes of record " + id.str() + " are not in Redis");
+}
+
+}  // namespace
+
+Task<Result<void>> RedisBuffer::make_groups(Deadline deadline) {
+  CommandBatch batch;
+  for (std::uint32_t p = 0; p < settings_.partitions; ++p) {
+    const std::string wal = key(p, "wal");
+    batch.add({"XGROUP", "CREATE", wal, kGroup, "0", "MKSTREAM"});
+  }
+  const auto replies = co_await small_pool_.call(batch, deadline);
+  if (!replies) co_return pass(replies);
+  for (const Reply& reply : *replies) {
+    if (reply.is_error() && !reply.text.starts_with("BUSYGROUP")) {
+      co_return core::Failure(classify(reply));
+    }
+  }
+  co_return Result<void>{};
+}
+
+Task<Result<std::vector<BufferEntry>>> RedisBuffer::read(std::size_t max, core::Duration wait) {
+  const auto wait_ms = std::chrono::duration_cast<std::chrono::milliseconds>(wait).count();
+  const std::size_t each = std::max<std::size_t>(1, max / settings_.partitions);
+  std::vector<std::string> command = {"XREADGROUP", "GROUP", std::string(kGroup), settings_.node,
+                                      "COUNT", std::to_string(each), "BLOCK",
+                                      std::to_string(std::max<std::int64_t>(1, wait_ms)), "STREAMS"};
+  for (std::uint32_t p = 0; p < settings_.partitions; ++p) command.push_back(key(p, "wal"));
+  command.insert(command.end(), settings_.partitions, ">");
+  CommandBatch batch;
+  batch.add(command);
+  const auto replies =
+      co_await read_pool_.call(batch, runtime_.steady_now() + wait + std::chrono::seconds(5));
+  if (!replies) {
+    note(replies.error());
+    co_return pass(replies);
+  }
+  const Reply& reply = replies->front();
+  if (reply.is_error()) {
+    if (reply.text.starts_with("NOGROUP")) {
+      static_cast<void>(co_await make_groups(runtime_.steady_now() + std::chrono::seconds(5)));
+    }
+    co_return core::Failure(classify(reply));
+  }
+  std::vector<BufferEntry> entries;
+  for (const Reply& stream : reply.elements) {
+    if (stream.elements.size() == 2) parse_entries(stream.elements[1], entries);
+  }
+  co_return entries;
+}
+
+Task<Result<std::vector<BufferEntry>>> RedisBuffer::read_own_pending(Deadline deadline) {
+  std::vector<BufferEntry> entries;
+  for (std::uint32_t p = 0; p < settings_.partitions; ++p) {
+    const std::string wal = key(p, "wal");
+    std::string after = "0";
+    for (;;) {
+      CommandBatch batch;
+      batch.add({"XREADGROUP", "GROUP", kGroup, settings_.node, "COUNT", "1000", "STREAMS", wal,
+                 after});
+      const auto replies = co_await call(std::move(batch), deadline);
+      if (!replies) co_return pass(replies);
+      const Reply& streams = replies->front();
+      if (streams.elements.empty() || streams.elements[0].elements.size() != 2) break;
+      const Reply& page = streams.elements[0].elements[1];
+      if (page.elements.empty()) break;
+      parse_entries(page, entries);
+      after = page.elements.back().elements[0].text;
+    }
+  }
+  co_return entries;
+}
+
+Task<Result<std::vector<BufferEntry>>> RedisBuffer::claim(core::Duration lease, std::size_t max,
+                                                          Deadline deadline) {
+  const std::string idle_ms = std::to_string(
+      std::chrono::duration_cast<std::chrono::milliseconds>(lease).count());
+  const std::string count = std::to_string(max);
+  CommandBatch batch;
+  for (std::uint32_t p = 0; p < settings_.partitions; ++p) {
+    const std::string wal = key(p, "wal");
+    batch.add({"XAUTOCLAIM", wal, kGroup, settings_.node, idle_ms, "0-0", "COUNT", count});
+  }
+  const auto replies = co_await call(std::move(batch), deadline);
+  if (!replies) co_return pass(replies);
+  std::vector<BufferEntry> entries;
+  for (const Reply& reply : *replies) {
+    if (reply.elements.size() >= 2) parse_entries(reply.elements[1], entries);
+  }
+  co_return entries;
+}
+
+Task<Result<void>> RedisBuffer::renew(std::vector<BufferEntry> entries, Deadline deadline) {
+  std::map<std::uint32_t, std::vector<std::string>> commands;
+  for (const BufferEntry& entry : entries) {
+    auto& command = commands[entry.id.partition()];
+    if (command.empty()) {
+      command = {"XCLAIM", key(entry.id.partition(), "wal"), std::string(kGroup), settings_.node,
+                 "0"};
+    }
+    command.push_back(entry.position);
+  }
+  if (commands.empty()) co_return Result<void>{};
+  CommandBatch batch;
+  for (auto& [partition, command] : commands) {
+    command.emplace_back("JUSTID");
+    batch.add(command);
+  }
+  const auto replies = co_await call(std::move(batch), deadline);
+  if (!replies) co_return pass(replies);
+  co_return Result<void>{};
+}
+
+Task<Result<std::string>> RedisBuffer::load(core::RecordId id, Deadline deadline) {
+  const std::string where = record_key(id);
+  CommandBatch batch;
+  batch.add({"GET", where});
+  auto replies = co_await call(std::move(batch), deadline);
+  if (!replies) co_return pass(std::move(replies));
+  if (replies->front().is_nil()) co_return gone(id);
+  co_return std::move(replies->front().text);
+}
+
+Task<Result<void>> RedisBuffer::release(std::vector<BufferEntry> entries, Deadline deadline) {
+  std::map<std::uint32_t, std::vector<const BufferEntry*>> by_partition;
+  for (const BufferEntry& entry : entries) by_partition[entry.id.partition()].push_back(&entry);
+  CommandBatch batch;
+  for (const auto& [partition, group] : by_partition) {
+    std::vector<std::string> command = {"EVAL", std::string(scripts::kRelease),
+                                        std::to_string(3 + group.size()), key(partition, "wal"),
+                                        key(partition, "pending"), key(partition, "counters")};
+    for (const BufferEntry* entry : group) command.push_back(record_key(entry->id));
+    command.emplace_back(kGroup);
+    for (const BufferEntry* entry : group) {
+      command.push_back(entry->id.str());
+      command.push_back(entry->position);
+      command.push_back(std::to_string(entry->stored_size));
+    }
+    batch.add(command);
+  }
+  const auto replies = co_await call(std::move(batch), deadline);
+  if (!replies) co_return pass(replies);
+  co_return Result<void>{};
+}
+
+Task<Result<void>> RedisBuffer::park(core::ParkedRecord record, Deadline deadline) {
+  const std::uint32_t p = record.entry.id.partition();
+  const std::string wal = key(p, "wal");
+  const std::string pending = key(p, "pending");
+  const std::string parked = key(p, "parked");
+  const std::string id = record.entry.id.str();
+  const std::string text = to_json(record);
+  CommandBatch batch;
+  batch.add({"EVAL", scripts::kPark, "3", wal, pending, parked, kGroup, id, record.entry.position,
+             text});
+  const auto replies = co_await call(std::move(batch), deadline);
+  if (!replies) co_return pass(replies);
+  co_return Result<void>{};
+}
+
+Task<Result<std::vector<core::ParkedRecord>>> RedisBuffer::parked(Deadline deadline) {
+  CommandBatch batch;
+  for (std::uint32_t p = 0; p < settings_.partitions; ++p) {
+    const std::string where = key(p, "parked");
+    batch.add({"HVALS", where});
+  }
+  const auto replies = co_await call(std::move(batch), deadline);
+  if (!replies) co_return pass(replies);
+  std::vector<core::ParkedRecord> records;
+  for (const Reply& reply : *replies) {
+    for (const Reply& value : reply.elements) {
+      if (auto record = parked_from_json(value.text)) records.push_back(std::move(*record));
+    }
+  }
+  std::ranges::sort(records, {}, [](const auto& record) { return record.entry.id; });
+  co_return records;
+}
+
+Task<Result<std::size_t>> RedisBuffer::unpark(std::vector<core::RecordId> ids, Deadline deadline) {
+  const auto all = co_await parked(deadline);
+  if (!all) co_return pass(all);
+  std::ranges::sort(ids);
+  CommandBatch batch;
+  for (const core::ParkedRecord& record : *all) {
+    const core::RecordId& id = record.entry.id;
+    if (!std::ranges::binary_search(ids, id)) continue;
+    batch.add(std::vector<std::string>{
+        "EVAL", std::string(scripts::kUnpark), "3", key(id.partition(), "wal"),
+        key(id.partition(), "pending"), key(id.partition(), "parked"), id.str(),
+        std::to_string(record.entry.stored_size), record.entry.stored_sha256.hex()});
+  }
+  if (batch.commands() == 0) co_return std::size_t{0};
+  const auto replies = co_await call(std::move(batch), deadline);
+  if (!replies) co_return pass(replies);
+  std::size_t count = 0;
+  for (const Reply& reply : *replies) count += reply.integer == 1 ? 1 : 0;
+  co_return count;
+}
+
+Task<Result<std::optional<core::BufferedHead>>> RedisBuffer::find(core::RecordId id,
+                                                                  Deadline deadline) {
+  if (id.partition() >= settings_.partitions) co_return std::optional<core::BufferedHead>{};
+  const std::string pending = key(id.partition(), "pending");
+  const std::string parked = key(id.partition(), "parked");
+  const std::string record = record_key(id);
+  const std::string text = id.str();
+  const std::string last = std::to_string(core::limits::kEnvelopeBytesMax + 7);
+  CommandBatch batch;
+  batch.add({"HGET", pending, text}).add({"HEXISTS", parked, text}).add({"STRLEN", record});
+  batch.add({"GETRANGE", record, "0", last});
+  const auto replies = co_await call(std::move(batch), deadline);
+  if (!replies) co_return pass(replies);
+  const bool is_parked = (*replies)[1].integer == 1;
+  if ((*replies)[0].is_nil() && !is_parked) co_return std::optional<core::BufferedHead>{};
+  core::BufferedHead head;
+  head.state = is_parked ? core::BufferState::parked : core::BufferState::pending;
+  head.entry = {id, (*replies)[0].text, static_cast<std::uint64_t>((*replies)[2].integer), {}};
+  if (head.entry.stored_size == 0) co_return gone(id);
+  auto opened = core::open_head(core::as_bytes((*replies)[3].text));
+  if (!opened) co_return pass(std::move(opened));
+  head.head = std::move(*opened);
+  co_return std::optional(std::move(head));
+}
+
+Task<Result<core::ByteVector>> RedisBuffer::read_range(core::RecordId id, std::uint64_t offset,
+                                                       std::uint64_t length, Deadline deadline) {
+  const std::string record = record_key(id);
+  const std::string first = std::to_string(offset);
+  const std::string last = std::to_string(offset + length - 1);
+  CommandBatch batch;
+  batch.add({"GETRANGE", record, first, last});
+  const auto replies = co_await call(std::move(batch), deadline);
+  if (!replies) co_return pass(replies);
+  const core::Bytes bytes = core::as_bytes(replies->front().text);
+  if (bytes.size() != length) co_return gone(id);
+  co_return core::ByteVector(bytes.begin(), bytes.end());
+}
+
+Task<Result<core::BufferStats>> RedisBuffer::stats(Deadline deadline) {
+  CommandBatch batch;
+  for (std::uint32_t p = 0; p < settings_.partitions; ++p) {
+    const std::string wal = key(p, "wal");
+    const std::string parked = key(p, "parked");
+    const std::string counters = key(p, "counters");
+    batch.add({"EVAL", scripts::kStats, "3", wal, parked, counters});
+  }
+  const auto replies = co_await call(std::move(batch), deadline);
+  if (!replies) co_return pass(replies);
+  core::BufferStats total;
+  for (const Reply& reply : *replies) {
+    if (reply.elements.size() != 6) co_return core::Failure(classify(reply));
+    const auto figure = [&reply](std::size_t i) { return to_number(reply.elements[i].text); };
+    total.accepted += figure(0);
+    total.released += figure(1);
+    total.pending += figure(2);
+    total.parked += figure(3);
+    total.bytes += figure(4);
+    if (const std::uint64_t oldest_ms = figure(5); oldest_ms != 0) {
+      const core::WallTime oldest{std::chrono::milliseconds(oldest_ms)};
+      if (!total.oldest_pending || oldest < *total.oldest_pending) total.oldest_pending = oldest;
+    }
+  }
+  total.memory_used = stats_.memory_used;
+  total.memory_max = stats_.memory_max;
+  co_return total;
+}
+
+}  // namespace daybook::storage

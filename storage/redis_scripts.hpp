@@ -1,0 +1,110 @@
+// The atomic steps of the buffer, as Lua for Redis >= 6. Only small arguments pass through them:
+// payload bytes are written by a plain SET in the same MULTI (design: big bytes never pass Lua).
+//
+// One partition p lives under the hash tag {<prefix>:p}:
+//   :wal          stream, one small entry per pending record: id, size, sha256 (of the stored bytes)
+//   :record:<id>  the stored bytes
+//   :pending      hash id -> position in :wal
+//   :parked       hash id -> JSON of the parked record
+//   :counters     hash accepted, released, bytes (stored bytes of what is pending or parked)
+//   :key:<hash>   hash state, id, digest, receipt: one idempotency key
+#pragma once
+
+#include <string_view>
+
+namespace daybook::storage::scripts {
+
+// KEYS: key. ARGV: id, lease ms. -> {'reserved'} | {'in_flight'} | {'settled', digest, receipt}
+inline constexpr std::string_view kReserve = R"lua(
+local state = redis.call('HGET', KEYS[1], 'state')
+if state == 'settled' then
+  return {'settled', redis.call('HGET', KEYS[1], 'digest'), redis.call('HGET', KEYS[1], 'receipt')}
+end
+if state and redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return {'in_flight'} end
+redis.call('HSET', KEYS[1], 'state', 'reserved', 'id', ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return {'reserved'}
+)lua";
+
+// KEYS: key. ARGV: id.
+inline constexpr std::string_view kAbandon = R"lua(
+if redis.call('HGET', KEYS[1], 'state') == 'reserved' and
+   redis.call('HGET', KEYS[1], 'id') == ARGV[1] then
+  return redis.call('DEL', KEYS[1])
+end
+return 0
+)lua";
+
+// After SET record, in the same MULTI. KEYS: record, wal, pending, counters [, key].
+// ARGV: id, stored size, stored sha256, receipt head, payload digest, window ms.
+// -> {'appended', position} | {'taken'} (another request settled the key first; nothing is kept)
+inline constexpr std::string_view kAppend = R"lua(
+local position = redis.call('HGET', KEYS[3], ARGV[1])
+if position then return {'appended', position} end
+if KEYS[5] then
+  local owner = redis.call('HGET', KEYS[5], 'id')
+  if owner and owner ~= ARGV[1] then
+    redis.call('UNLINK', KEYS[1])
+    return {'taken'}
+  end
+  if owner and redis.call('HGET', KEYS[5], 'state') == 'settled' then
+    redis.call('UNLINK', KEYS[1])
+    return {'appended', redis.call('HGET', KEYS[5], 'position')}
+  end
+end
+position = redis.call('XADD', KEYS[2], '*', 'id', ARGV[1], 'size', ARGV[2], 'sha256', ARGV[3])
+redis.call('HSET', KEYS[3], ARGV[1], position)
+redis.call('HINCRBY', KEYS[4], 'accepted', 1)
+redis.call('HINCRBY', KEYS[4], 'bytes', ARGV[2])
+if KEYS[5] then
+  redis.call('HSET', KEYS[5], 'state', 'settled', 'id', ARGV[1], 'digest', ARGV[5],
+             'position', position, 'receipt', ARGV[4] .. ',"position":"' .. position .. '"}')
+  redis.call('PEXPIRE', KEYS[5], ARGV[6])
+end
+return {'appended', position}
+)lua";
+
+// KEYS: wal, pending, counters, then one record key per entry.
+// ARGV: group, then id, position, size per entry.
+inline constexpr std::string_view kRelease = R"lua(
+for i = 4, #KEYS do
+  local at = (i - 4) * 3 + 2
+  local id, position, size = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  redis.call('XACK', KEYS[1], ARGV[1], position)
+  redis.call('XDEL', KEYS[1], position)
+  if redis.call('HDEL', KEYS[2], id) == 1 then
+    redis.call('UNLINK', KEYS[i])
+    redis.call('HINCRBY', KEYS[3], 'released', 1)
+    redis.call('HINCRBY', KEYS[3], 'bytes', -tonumber(size))
+  end
+end
+return #KEYS - 3
+)lua";
+
+// KEYS: wal, pending, parked. ARGV: group, id, position, JSON.
+inline constexpr std::string_view kPark = R"lua(
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
+redis.call('XDEL', KEYS[1], ARGV[3])
+if redis.call('HDEL', KEYS[2], ARGV[2]) == 1 then
+  redis.call('HSET', KEYS[3], ARGV[2], ARGV[4])
+end
+return 1
+)lua";
+
+// KEYS: wal, pending, parked. ARGV: id, size, sha256. -> 1 when the record was parked
+inline constexpr std::string_view kUnpark = R"lua(
+if redis.call('HDEL', KEYS[3], ARGV[1]) == 0 then return 0 end
+local position = redis.call('XADD', KEYS[1], '*', 'id', ARGV[1], 'size', ARGV[2], 'sha256', ARGV[3])
+redis.call('HSET', KEYS[2], ARGV[1], position)
+return 1
+)lua";
+
+// KEYS: wal, parked, counters. -> accepted, released, pending, parked, bytes, position of the oldest
+inline constexpr std::string_view kStats = R"lua(
+local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)
+return {redis.call('HGET', KEYS[3], 'accepted') or '0', redis.call('HGET', KEYS[3], 'released') or '0',
+        tostring(redis.call('XLEN', KEYS[1])), tostring(redis.call('HLEN', KEYS[2])),
+        redis.call('HGET', KEYS[3], 'bytes') or '0', oldest[1] and oldest[1][1] or ''}
+)lua";
+
+}  // namespace daybook::storage::scripts

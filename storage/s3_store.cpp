@@ -1,0 +1,411 @@
+#include "storage/s3_store.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <utility>
+
+#include "core/limits.hpp"
+#include "core/text.hpp"
+#include "storage/blocking_call.hpp"
+#include "storage/s3_checksums.hpp"
+#include "storage/s3_errors.hpp"
+
+namespace daybook::storage {
+namespace {
+
+using core::Code;
+using core::Origin;
+using core::Result;
+using core::Retry;
+
+constexpr std::size_t kKeyBytesMax = 1024;  // S3's bound
+
+// The largest payload, incompressible, with its envelope, frame heads and seek table.
+constexpr std::uint64_t kObjectBytesMax = core::limits::kBodyBytesCeiling + 4 * core::MiB;
+
+// Answers that are no object: error documents and lists of one key.
+constexpr std::uint64_t kDocumentBytesMax = 1 * core::MiB;
+
+// Bodies from here on are sent only when the store asks for them: a refusal then costs one round trip
+// instead of the body. Smaller ones are on their way before an answer could come.
+constexpr std::uint64_t kExpectContinueBytes = 1 * core::MiB;
+
+// Hashing less than this holds up the I/O thread for less time than handing it to a worker would.
+constexpr std::uint64_t kInlineHashBytes = 64 * core::KiB;
+
+core::Failure fail(Code code, Retry retry, std::string detail) {
+  return core::fail(code, Origin::object_store, retry, std::move(detail));
+}
+
+bool is_printable(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
+}
+
+bool is_lower_token(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  });
+}
+
+// One space for every run of them, none at the ends: what is signed is then what is sent, also for
+// stores that do not squeeze spaces before they check a signature.
+std::string squeezed(std::string_view text) {
+  std::string result;
+  for (const char c : core::trim(text)) {
+    if (c == ' ' && result.ends_with(' ')) continue;
+    result += c;
+  }
+  return result;
+}
+
+std::string content_type_of(const core::PutObject& object) {
+  const std::string type = squeezed(object.content_type);
+  return type.empty() || !is_printable(type) ? "application/octet-stream" : type;
+}
+
+Result<void> check_metadata(const core::PutObject& object) {
+  for (const auto& [name, value] : object.metadata) {
+    if (!is_lower_token(name) || !is_printable(value)) {
+      return fail(Code::invalid_argument, Retry::never,
+                  "The metadata '" + name + "' cannot be a header.");
+    }
+  }
+  return {};
+}
+
+std::optional<std::uint64_t> parse_number(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+struct ContentRange {
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+  std::optional<std::uint64_t> total;  // "*" is nothing
+};
+
+// "bytes 0-99/1000"
+std::optional<ContentRange> parse_content_range(std::string_view text) {
+  constexpr std::string_view kUnit = "bytes ";
+  const std::size_t dash = text.find('-');
+  const std::size_t slash = text.find('/');
+  if (!text.starts_with(kUnit) || dash == std::string_view::npos ||
+      slash == std::string_view::npos || slash < dash) {
+    return std::nullopt;
+  }
+  const auto first = parse_number(text.substr(kUnit.size(), dash - kUnit.size()));
+  const auto last = parse_number(text.substr(dash + 1, slash - dash - 1));
+  const auto total = parse_number(text.substr(slash + 1));
+  if (!first || !last || (!total && text.substr(slash + 1) != "*")) return std::nullopt;
+  return ContentRange{*first, *last, total};
+}
+
+core::Failure range_past_end(const std::string& doing) {
+  return fail(Code::invalid_argument, Retry::never, doing + ": the object ends before this range.");
+}
+
+// The Error of an answer that is not a success.
+core::Error error_of(const io::HttpResponse& response, std::string_view doing) {
+  S3ErrorDocument document = parse_s3_error(response.body).value_or(S3ErrorDocument{});
+  const auto region = response.head.fields.find("x-amz-bucket-region");
+  if (document.region.empty() && region && is_printable(*region)) document.region = *region;
+  return classify_s3(response.head.status, document, doing);
+}
+
+Result<void> check_settings(const S3Store::Settings& settings, const io::Url& url) {
+  const auto bad = [](std::string what) {
+    return fail(Code::misconfigured, Retry::never, std::move(what));
+  };
+  const auto is_bucket_character = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           c == '.' || c == '-' || c == '_';
+  };
+  if (settings.bucket.empty()) return bad("archive.s3_bucket is empty: name the bucket.");
+  if (!std::ranges::all_of(settings.bucket, is_bucket_character) || settings.bucket == "." ||
+      settings.bucket == "..") {
+    return bad("archive.s3_bucket '" + settings.bucket + "' is no bucket name.");
+  }
+  if (settings.region.empty()) return bad("archive.s3_region is empty: name the region.");
+  if (settings.access_key.empty() || settings.secret_key.empty()) {
+    return bad("archive.s3_access_key and archive.s3_secret_key must both be set.");
+  }
+  const bool address = url.host.find_first_not_of("0123456789.") == std::string::npos ||
+                       url.host.find(':') != std::string::npos;
+  if (settings.virtual_host && address) {
+    return bad("archive.s3_virtual_host needs a host name in archive.s3_endpoint, not " + url.host +
+               ".");
+  }
+  return {};
+}
+
+std::string host_of(const S3Store::Settings& settings, const io::Url& url) {
+  return settings.virtual_host ? settings.bucket + "." + url.authority() : url.authority();
+}
+
+}  // namespace
+
+// One request, before it is signed. Empty key: the bucket itself.
+struct S3Store::Call {
+  std::string method;
+  std::string key;
+  core::sigv4::NamedValues query;
+  core::sigv4::NamedValues fields;
+  core::Slices body;
+  core::Sha256 sha256 = core::sha256(core::Bytes{});
+  std::uint64_t response_bytes_max = kDocumentBytesMax;
+};
+
+Result<void> check_s3_key(std::string_view key) {
+  const auto bad = [](std::string_view why) {
+    return fail(Code::invalid_argument, Retry::never, "The object key " + std::string(why) + ".");
+  };
+  if (key.empty()) return bad("is empty");
+  if (key.size() > kKeyBytesMax) return bad("is longer than 1024 bytes");
+  if (key.starts_with('/')) return bad("begins with '/'");
+  for (const char c : key) {
+    if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) return bad("holds a control character");
+  }
+  for (std::size_t start = 0; start <= key.size();) {
+    const std::size_t end = std::min(key.find('/', start), key.size());
+    const std::string_view part = key.substr(start, end - start);
+    if (part == "." || part == "..") return bad("has a part that is '.' or '..'");
+    start = end + 1;
+  }
+  return {};
+}
+
+Result<std::unique_ptr<S3Store>> S3Store::open(Settings settings, io::IoRuntime& runtime,
+                                               core::Workers& workers) {
+  auto url = io::parse_url(settings.endpoint);
+  if (!url) {
+    return fail(Code::misconfigured, Retry::never, "archive.s3_endpoint: " + url.error().detail);
+  }
+  auto sound = check_settings(settings, *url);
+  if (!sound) return pass(sound);
+  return std::unique_ptr<S3Store>(
+      new S3Store(std::move(settings), std::move(*url), runtime, workers));
+}
+
+S3Store::S3Store(Settings settings, io::Url url, io::IoRuntime& runtime, core::Workers& workers)
+    : settings_(std::move(settings)),
+      url_(std::move(url)),
+      host_(host_of(settings_, url_)),
+      runtime_(runtime),
+      workers_(workers) {
+  const std::string server =
+      settings_.virtual_host ? settings_.bucket + "." + url_.host : url_.host;
+  io::HttpClient::Settings client;
+  client.endpoint = settings_.connect_to.value_or(io::Endpoint{server, url_.port, {}});
+  client.host_header = host_;
+  if (url_.https) client.tls = io::TlsSettings{server, settings_.ca_file, true};
+  client.origin = Origin::object_store;
+  client.connections_max = std::max<std::size_t>(settings_.connections, 1);
+  client_ = std::make_unique<io::HttpClient>(runtime, std::move(client));
+}
+
+std::string S3Store::describe() const {
+  return "s3://" + settings_.bucket + " at " + (url_.https ? "https://" : "http://") +
+         url_.authority() + url_.path;
+}
+
+core::Task<Result<io::HttpResponse>> S3Store::send(Call call, core::Deadline deadline) {
+  namespace sigv4 = core::sigv4;
+  std::string path = url_.path;
+  if (!settings_.virtual_host) path += "/" + settings_.bucket;
+  if (!call.key.empty() || path.empty()) path += "/" + call.key;
+
+  sigv4::Request signed_parts{call.method, path, call.query, call.fields};
+  signed_parts.headers.emplace_back("Host", host_);
+  const auto added = sigv4::sign(std::move(signed_parts),
+                                 {settings_.access_key, settings_.secret_key, ""},
+                                 {settings_.region, "s3", runtime_.now()}, call.sha256.hex());
+
+  io::HttpRequest request;
+  request.method = call.method;
+  request.target = sigv4::canonical_uri(path);
+  if (!call.query.empty()) request.target += "?" + sigv4::canonical_query(call.query);
+  for (const auto& [name, value] : call.fields) request.fields.add(name, value);
+  for (const auto& [name, value] : added) request.fields.add(name, value);
+  request.body = call.body;
+  request.expect_continue = core::total_bytes(call.body) >= kExpectContinueBytes;
+  request.response_bytes_max = call.response_bytes_max;
+
+  auto response = co_await client_->send(std::move(request), deadline);
+  if (response) co_return std::move(response);
+  core::Error error = std::move(response).error();
+  error.detail = call.method + " " + settings_.bucket + "/" + call.key + ": " + error.detail;
+  if (error.code == Code::timeout) error.retry = Retry::unknown_outcome;  // the port's promise
+  co_return core::Failure(std::move(error));
+}
+
+core::Task<Result<core::ObjectVersion>> S3Store::put(core::PutObject object,
+                                                     core::Deadline deadline) {
+  auto sound = check_s3_key(object.key);
+  if (sound) sound = check_metadata(object);
+  if (!sound) co_return pass(sound);
+
+  using Md5 = std::array<std::byte, 16>;
+  Result<Md5> md5;
+  if (core::total_bytes(object.body) <= kInlineHashBytes) {
+    md5 = core::md5(object.body);
+  } else {
+    md5 = co_await call_on<Md5>(workers_, Origin::object_store,
+                                [body = object.body]() -> Result<Md5> { return core::md5(body); });
+  }
+  if (!md5) co_return pass(md5);
+
+  Call call{.method = "PUT", .key = object.key, .query = {}, .fields = {}, .body = object.body,
+            .sha256 = object.sha256};
+  call.fields.emplace_back("Content-Type", content_type_of(object));
+  call.fields.emplace_back("Content-MD5", core::to_base64(*md5));
+  for (const auto& [name, value] : object.metadata) {
+    call.fields.emplace_back("x-amz-meta-" + name, squeezed(value));
+  }
+  const auto response = co_await send(std::move(call), deadline);
+  if (!response) co_return pass(response);
+
+  const std::string doing = "PUT " + settings_.bucket + "/" + object.key;
+  if (response->head.status != 200 || parse_s3_error(response->body)) {
+    core::Error error = error_of(*response, doing);
+    if (error.code == Code::not_found) {
+      error.code = Code::misconfigured;
+      error.detail += " Check archive.s3_endpoint and archive.s3_bucket.";
+    }
+    co_return core::Failure(std::move(error));
+  }
+  const core::http::Fields& fields = response->head.fields;
+  core::ObjectVersion stored{"s3://" + settings_.bucket + "/" + object.key,
+                             std::string(fields.find("x-amz-version-id").value_or(""))};
+  if (stored.version == "null") stored.version.clear();  // S3's word for none
+  if (!confirms(fields, *md5, object.sha256)) {
+    auto same = co_await read_back(object.key, stored.version, object.sha256, deadline);
+    if (!same) co_return pass(same);
+  }
+  co_return stored;
+}
+
+core::Task<Result<void>> S3Store::read_back(std::string key, std::string version,
+                                            core::Sha256 sha256, core::Deadline deadline) {
+  const auto body = co_await get_version(key, version, deadline);
+  if (!body && body.error().code != Code::not_found) {
+    core::Error error = body.error();
+    if (error.retry == Retry::safe) error.retry = Retry::unknown_outcome;
+    error.detail = "The store did not confirm the bytes it took, and reading them back failed: " +
+                   error.detail;
+    co_return core::Failure(std::move(error));
+  }
+  if (body) {
+    const auto found = co_await call_on<core::Sha256>(
+        workers_, Origin::object_store,
+        [bytes = core::Bytes(*body)]() -> Result<core::Sha256> { return core::sha256(bytes); });
+    if (!found) co_return pass(found);
+    if (*found == sha256) co_return Result<void>{};
+  }
+  co_return fail(Code::damaged, Retry::safe,
+                 "PUT " + settings_.bucket + "/" + key + ": the store answered 200, but " +
+                     (body ? "holds other bytes." : "has no such object."));
+}
+
+core::Task<Result<core::ObjectInfo>> S3Store::head(std::string key, core::Deadline deadline) {
+  auto sound = check_s3_key(key);
+  if (!sound) co_return pass(sound);
+  const auto response = co_await send({.method = "HEAD", .key = key}, deadline);
+  if (!response) co_return pass(response);
+  const std::string doing = "HEAD " + settings_.bucket + "/" + key;
+  if (response->head.status != 200) co_return core::Failure(error_of(*response, doing));
+  if (response->head.fields.count("content-length") == 0) {
+    co_return fail(Code::unavailable, Retry::safe, doing + ": the store did not name the size.");
+  }
+  co_return core::ObjectInfo{response->head.content_length};
+}
+
+core::Task<Result<core::ByteVector>> S3Store::get(std::string key,
+                                                  std::optional<core::ByteRange> range,
+                                                  core::Deadline deadline) {
+  auto sound = check_s3_key(key);
+  if (!sound) co_return pass(sound);
+  if (range) co_return co_await get_range(key, *range, deadline);
+  co_return co_await get_version(key, "", deadline);
+}
+
+core::Task<Result<core::ByteVector>> S3Store::get_version(std::string key, std::string version,
+                                                          core::Deadline deadline) {
+  Call call{.method = "GET", .key = key};
+  if (!version.empty()) call.query.emplace_back("versionId", version);
+  call.response_bytes_max = kObjectBytesMax;
+  auto response = co_await send(std::move(call), deadline);
+  if (!response) co_return pass(std::move(response));
+  const std::string doing = "GET " + settings_.bucket + "/" + key;
+  if (response->head.status == 206) {
+    co_return fail(Code::damaged, Retry::safe, doing + ": the store sent a part of the object.");
+  }
+  if (response->head.status != 200) co_return core::Failure(error_of(*response, doing));
+  if (states_checksum(response->head.fields)) {
+    const auto wrong = co_await call_on<std::string>(
+        workers_, Origin::object_store, [answer = &*response]() -> Result<std::string> {
+          return contradiction(answer->head.fields, answer->body);
+        });
+    if (!wrong) co_return pass(wrong);
+    if (!wrong->empty()) {
+      co_return fail(Code::damaged, Retry::safe, doing + ": the bytes contradict " + *wrong + ".");
+    }
+  }
+  co_return std::move(response->body);
+}
+
+core::Task<Result<core::ByteVector>> S3Store::get_range(std::string key, core::ByteRange range,
+                                                        core::Deadline deadline) {
+  const std::string doing = "GET " + settings_.bucket + "/" + key + " " +
+                            std::to_string(range.offset) + "+" + std::to_string(range.length);
+  if (range.length == 0) {
+    co_return fail(Code::invalid_argument, Retry::never, doing + ": the range is empty.");
+  }
+  if (range.offset > kObjectBytesMax || range.length > kObjectBytesMax) {
+    co_return range_past_end(doing);
+  }
+  const std::uint64_t last = range.offset + range.length - 1;
+  Call call{.method = "GET", .key = key};
+  call.fields.emplace_back("Range",
+                           "bytes=" + std::to_string(range.offset) + "-" + std::to_string(last));
+  call.response_bytes_max = kObjectBytesMax;
+  auto response = co_await send(std::move(call), deadline);
+  if (!response) co_return pass(std::move(response));
+  core::ByteVector& body = response->body;
+
+  // A store may ignore Range and send everything (RFC 9110 section 14.2).
+  if (response->head.status == 200) {
+    if (body.size() <= last) co_return range_past_end(doing);
+    const auto start = body.begin() + static_cast<std::ptrdiff_t>(range.offset);
+    co_return core::ByteVector(start, start + static_cast<std::ptrdiff_t>(range.length));
+  }
+  if (response->head.status != 206) co_return core::Failure(error_of(*response, doing));
+  const auto sent =
+      parse_content_range(response->head.fields.find("content-range").value_or(""));
+  if (sent && sent->total && *sent->total <= last) co_return range_past_end(doing);
+  if (!sent || sent->first != range.offset || sent->last != last || body.size() != range.length) {
+    co_return fail(Code::damaged, Retry::safe, doing + ": the store sent another range.");
+  }
+  co_return std::move(body);
+}
+
+core::Task<Result<void>> S3Store::probe(core::Deadline deadline) {
+  auto response = co_await send({.method = "HEAD"}, deadline);
+  if (!response) co_return pass(response);
+  if (response->head.status == 200) co_return Result<void>{};
+  // An answer to HEAD has no words; an answer to GET says what is wrong.
+  response = co_await send(
+      {.method = "GET", .key = "", .query = {{"list-type", "2"}, {"max-keys", "1"}}}, deadline);
+  if (!response) co_return pass(response);
+  if (response->head.status == 200) co_return Result<void>{};
+  core::Error error = error_of(*response, "probing the bucket " + settings_.bucket);
+  if (error.code == Code::not_found) {
+    error.code = Code::misconfigured;
+    error.detail += " Check archive.s3_endpoint and archive.s3_bucket.";
+  }
+  co_return core::Failure(std::move(error));
+}
+
+}  // namespace daybook::storage

@@ -1,0 +1,313 @@
+#include "storage/sqlite_rows.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <utility>
+
+#include <boost/json.hpp>
+
+#include "core/text.hpp"
+
+namespace daybook::storage {
+
+using core::Code;
+using core::MetadataQuery;
+using core::MetadataRow;
+using core::Origin;
+using core::Result;
+using core::Retry;
+
+// Times are RFC 3339 in UTC with six digits, so that text order is time order.
+const char* const kSqliteSchema = R"sql(
+CREATE TABLE records (
+  id TEXT PRIMARY KEY NOT NULL,
+  tenant TEXT NOT NULL,
+  source TEXT NOT NULL,
+  event_id TEXT NOT NULL,
+  type TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  event_time TEXT,
+  received_at TEXT NOT NULL,
+  content_type TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  stored_size INTEGER NOT NULL,
+  sha256 TEXT NOT NULL,
+  stored_sha256 TEXT NOT NULL,
+  data_offset INTEGER NOT NULL,
+  frames TEXT NOT NULL,
+  object_key TEXT NOT NULL,
+  object_location TEXT NOT NULL,
+  object_version TEXT NOT NULL,
+  partition INTEGER NOT NULL,
+  position TEXT NOT NULL,
+  leaf_index INTEGER,
+  state TEXT NOT NULL,
+  attempts INTEGER NOT NULL,
+  durability TEXT NOT NULL,
+  idempotency_key TEXT NOT NULL,
+  attributes TEXT NOT NULL,
+  indexed_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX records_by_tenant ON records (tenant, id);
+CREATE INDEX records_by_type ON records (type, id);
+CREATE INDEX records_by_source ON records (source, id);
+CREATE INDEX records_by_subject ON records (subject, id);
+CREATE INDEX records_by_state ON records (state, id);
+CREATE TABLE clock_skew (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  max_ms INTEGER NOT NULL
+) STRICT;
+INSERT INTO clock_skew VALUES (1, 0);
+PRAGMA user_version = 1;
+)sql";
+
+// The order of insert_record() and read_record().
+#define DAYBOOK_RECORD_COLUMNS                                                                 \
+  "id, tenant, source, event_id, type, subject, event_time, received_at, content_type, size, " \
+  "stored_size, sha256, stored_sha256, data_offset, frames, object_key, object_location, "     \
+  "object_version, partition, position, state, attempts, durability, idempotency_key, "        \
+  "attributes, indexed_at"
+const std::string_view kInsertRecord =
+    "INSERT INTO records (" DAYBOOK_RECORD_COLUMNS
+    ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING";
+const std::string_view kFindRecord = "SELECT " DAYBOOK_RECORD_COLUMNS " FROM records WHERE id = ?";
+const std::string_view kWidenClockSkew = "UPDATE clock_skew SET max_ms = ?1 WHERE max_ms < ?1";
+
+namespace {
+
+constexpr std::string_view kSelectRecords = "SELECT " DAYBOOK_RECORD_COLUMNS " FROM records";
+#undef DAYBOOK_RECORD_COLUMNS
+enum Column {
+  kId,
+  kTenant,
+  kSource,
+  kEventId,
+  kType,
+  kSubject,
+  kEventTime,
+  kReceivedAt,
+  kContentType,
+  kSize,
+  kStoredSize,
+  kSha256,
+  kStoredSha256,
+  kDataOffset,
+  kFrames,
+  kObjectKey,
+  kObjectLocation,
+  kObjectVersion,
+  kPartition,
+  kPosition,
+  kState,
+  kAttempts,
+  kDurability,
+  kIdempotencyKey,
+  kAttributes,
+  kIndexedAt,
+};
+
+// Above every time an id can carry (48 bits of milliseconds).
+constexpr std::int64_t kIdTimeEnd = std::int64_t{1} << 48;
+
+std::int64_t floor_ms(core::WallTime time) {
+  return std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count();
+}
+
+std::string frames_text(const std::vector<std::uint32_t>& frames) {
+  return boost::json::serialize(boost::json::array(frames.begin(), frames.end()));
+}
+
+std::string attributes_text(const std::map<std::string, std::string>& attributes) {
+  boost::json::object object;
+  for (const auto& [name, value] : attributes) object[name] = value;
+  return boost::json::serialize(object);
+}
+
+std::optional<std::vector<std::uint32_t>> parse_frames(std::string_view text) {
+  boost::json::error_code error;
+  const boost::json::value value = boost::json::parse({text.data(), text.size()}, error);
+  if (error || !value.is_array()) return std::nullopt;
+  std::vector<std::uint32_t> frames;
+  for (const boost::json::value& size : value.get_array()) {
+    const auto* number = size.if_int64();
+    if (number == nullptr || *number < 0 || *number > std::numeric_limits<std::uint32_t>::max()) {
+      return std::nullopt;
+    }
+    frames.push_back(static_cast<std::uint32_t>(*number));
+  }
+  return frames;
+}
+
+std::optional<std::map<std::string, std::string>> parse_attributes(std::string_view text) {
+  boost::json::parse_options options;
+  options.allow_invalid_utf8 = true;  // a header may carry any byte; it comes back as it went in
+  boost::json::error_code error;
+  const boost::json::value value =
+      boost::json::parse({text.data(), text.size()}, error, {}, options);
+  if (error || !value.is_object()) return std::nullopt;
+  std::map<std::string, std::string> attributes;
+  for (const auto& member : value.get_object()) {
+    if (!member.value().is_string()) return std::nullopt;
+    attributes.emplace(member.key(), member.value().get_string());
+  }
+  return attributes;
+}
+
+// The smallest id text whose time is ms: ids compare as their texts do.
+std::string id_floor(std::int64_t ms) {
+  const auto bounded = static_cast<std::uint64_t>(std::clamp<std::int64_t>(ms, 0, kIdTimeEnd - 1));
+  std::array<char, 16> text{};
+  std::snprintf(text.data(), text.size(), "%08llx-%04llx",
+                static_cast<unsigned long long>(bounded >> 16),
+                static_cast<unsigned long long>(bounded & 0xFFFF));
+  return text.data();
+}
+
+}  // namespace
+
+Result<void> insert_record(SqliteStatement& insert, const MetadataRow& row) {
+  const core::Envelope& envelope = row.envelope;
+  const std::string id = envelope.id.str();
+  const std::string event_time = envelope.event_time ? core::format_time(*envelope.event_time) : "";
+  const std::string received_at = core::format_time(envelope.received_at);
+  const std::string sha256 = envelope.sha256.hex();
+  const std::string stored_sha256 = row.stored_sha256.hex();
+  const std::string frames = frames_text(envelope.frames);
+  const std::string attributes = attributes_text(envelope.attributes);
+  const std::string indexed_at = core::format_time(row.indexed_at);
+
+  insert.bind(id);
+  insert.bind(envelope.tenant);
+  insert.bind(envelope.source);
+  insert.bind(envelope.event_id);
+  insert.bind(envelope.type);
+  insert.bind(envelope.subject);
+  if (envelope.event_time) {
+    insert.bind(event_time);
+  } else {
+    insert.bind_null();
+  }
+  insert.bind(received_at);
+  insert.bind(envelope.content_type);
+  insert.bind(static_cast<std::int64_t>(envelope.size));
+  insert.bind(static_cast<std::int64_t>(row.stored_size));
+  insert.bind(sha256);
+  insert.bind(stored_sha256);
+  insert.bind(static_cast<std::int64_t>(row.data_offset));
+  insert.bind(frames);
+  insert.bind(row.object_key);
+  insert.bind(row.object_location);
+  insert.bind(row.object_version);
+  insert.bind(static_cast<std::int64_t>(envelope.partition));
+  insert.bind(row.position);
+  insert.bind(row.state);
+  insert.bind(static_cast<std::int64_t>(row.attempts));
+  insert.bind(envelope.durability);
+  insert.bind(envelope.idempotency_key);
+  insert.bind(attributes);
+  insert.bind(indexed_at);
+  const auto done = insert.step();
+  insert.reset();  // the texts above end with this scope
+  if (!done) return pass(done);
+  return {};
+}
+
+Result<MetadataRow> read_record(const SqliteStatement& statement) {
+  const auto damaged = [&](std::string_view column) {
+    return core::fail(Code::damaged, Origin::metadata, Retry::never,
+                      "The metadata row " + std::string(statement.text(kId)) + " has an unusable " +
+                          std::string(column) + "; restore the metadata file from a backup.");
+  };
+  const auto id = core::RecordId::parse(statement.text(kId));
+  const auto received_at = core::parse_time(statement.text(kReceivedAt));
+  const auto sha256 = core::Sha256::from_hex(statement.text(kSha256));
+  const auto stored_sha256 = core::Sha256::from_hex(statement.text(kStoredSha256));
+  auto frames = parse_frames(statement.text(kFrames));
+  auto attributes = parse_attributes(statement.text(kAttributes));
+  const auto indexed_at = core::parse_time(statement.text(kIndexedAt));
+  const std::string_view event_time = statement.text(kEventTime);
+  if (!id) return damaged("id");
+  if (!received_at) return damaged("received_at");
+  if (!sha256) return damaged("sha256");
+  if (!stored_sha256) return damaged("stored_sha256");
+  if (!frames) return damaged("frames");
+  if (!attributes) return damaged("attributes");
+  if (!indexed_at) return damaged("indexed_at");
+
+  MetadataRow row;
+  core::Envelope& envelope = row.envelope;
+  envelope.id = *id;
+  envelope.tenant = statement.text(kTenant);
+  envelope.source = statement.text(kSource);
+  envelope.event_id = statement.text(kEventId);
+  envelope.type = statement.text(kType);
+  envelope.subject = statement.text(kSubject);
+  if (!event_time.empty()) {
+    envelope.event_time = core::parse_time(event_time);
+    if (!envelope.event_time) return damaged("event_time");
+  }
+  envelope.received_at = *received_at;
+  envelope.content_type = statement.text(kContentType);
+  envelope.size = static_cast<std::uint64_t>(statement.integer(kSize));
+  envelope.sha256 = *sha256;
+  envelope.frames = std::move(*frames);
+  envelope.partition = static_cast<std::uint32_t>(statement.integer(kPartition));
+  envelope.durability = statement.text(kDurability);
+  envelope.idempotency_key = statement.text(kIdempotencyKey);
+  envelope.attributes = std::move(*attributes);
+  row.stored_size = static_cast<std::uint64_t>(statement.integer(kStoredSize));
+  row.stored_sha256 = *stored_sha256;
+  row.data_offset = static_cast<std::uint64_t>(statement.integer(kDataOffset));
+  row.object_key = statement.text(kObjectKey);
+  row.object_location = statement.text(kObjectLocation);
+  row.object_version = statement.text(kObjectVersion);
+  row.position = statement.text(kPosition);
+  row.state = statement.text(kState);
+  row.attempts = static_cast<std::uint32_t>(statement.integer(kAttempts));
+  row.indexed_at = *indexed_at;
+  return row;
+}
+
+std::int64_t clock_skew_ms(const core::Envelope& envelope) {
+  return std::abs(static_cast<std::int64_t>(envelope.id.unix_ms()) -
+                  floor_ms(envelope.received_at));
+}
+
+ListStatement list_statement(const MetadataQuery& query, std::int64_t skew_ms) {
+  ListStatement list{.sql = std::string(kSelectRecords), .texts = {}, .limit = query.limit};
+  const auto condition = [&](std::string_view text, std::string value) {
+    list.sql += list.texts.empty() ? " WHERE " : " AND ";
+    list.sql += text;
+    list.texts.push_back(std::move(value));
+  };
+  // From the most to the least selective by nature. The first one given is answered by its index,
+  // in id order; "+" keeps the planner, which knows no figures, from choosing another one.
+  bool indexed = false;
+  const auto filter = [&](std::string_view column, const std::optional<std::string>& value) {
+    if (!value) return;
+    condition((indexed ? "+" : "") + std::string(column) + " = ?", *value);
+    indexed = true;
+  };
+  filter("subject", query.subject);
+  filter("source", query.source);
+  filter("type", query.type);
+  filter("tenant", query.tenant);
+  filter("state", query.state);
+  if (query.since) {
+    condition("received_at >= ?", core::format_time(*query.since));
+    condition("id >= ?", id_floor(floor_ms(*query.since) - skew_ms));
+  }
+  if (query.until) {
+    condition("received_at < ?", core::format_time(*query.until));
+    const std::int64_t end = floor_ms(*query.until) + skew_ms + 1;
+    if (end < kIdTimeEnd) condition("id < ?", id_floor(end));
+  }
+  if (query.before) condition("id < ?", query.before->str());
+  list.sql += " ORDER BY id DESC LIMIT ?";
+  return list;
+}
+
+}  // namespace daybook::storage

@@ -1,0 +1,41 @@
+// The table `records` of the SQLite metadata store: its schema, how a MetadataRow becomes a row and
+// back, and the SQL of a list. Pure but for the statement it fills or reads; sqlite_metadata.cpp
+// runs it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/ports/metadata_store.hpp"
+#include "storage/sqlite_connection.hpp"
+
+namespace daybook::storage {
+
+inline constexpr std::int64_t kSqliteSchemaVersion = 1;
+extern const char* const kSqliteSchema;       // makes an empty file one of that version
+extern const std::string_view kInsertRecord;  // an id that is there already changes nothing
+extern const std::string_view kFindRecord;    // by id
+extern const std::string_view kWidenClockSkew;
+
+// Binds the row and runs kInsertRecord.
+[[nodiscard]] core::Result<void> insert_record(SqliteStatement& insert,
+                                               const core::MetadataRow& row);
+
+// The current row of kFindRecord or of a list. A value nobody could have written is Code::damaged.
+[[nodiscard]] core::Result<core::MetadataRow> read_record(const SqliteStatement& statement);
+
+// How far the time in the id and received_at are apart.
+[[nodiscard]] std::int64_t clock_skew_ms(const core::Envelope& envelope);
+
+// The SQL of a list, the texts for its question marks in order, and last the limit.
+struct ListStatement {
+  std::string sql;
+  std::vector<std::string> texts;
+  std::int64_t limit = 0;
+};
+// skew_ms: the largest clock_skew_ms() of any row.
+[[nodiscard]] ListStatement list_statement(const core::MetadataQuery& query, std::int64_t skew_ms);
+
+}  // namespace daybook::storage
