@@ -87,7 +87,8 @@ std::string human_seconds(double seconds) {
 
 std::string human_ratio(std::uint64_t size, std::uint64_t stored_size) {
   if (stored_size == 0) return "-";
-  return format("%.1f:1", static_cast<double>(size) / static_cast<double>(stored_size));
+  const double ratio = static_cast<double>(size) / static_cast<double>(stored_size);
+  return format(ratio < 0.95 ? "%.2f:1" : "%.1f:1", ratio);
 }
 
 std::string printable(std::string_view text) {

@@ -13,7 +13,8 @@ using core::Result;
 using core::Task;
 
 constexpr auto kDiskInterval = std::chrono::seconds(1);
-constexpr int kProbeEvery = 10;  // disk looks
+constexpr auto kFirstLook = std::chrono::milliseconds(100);  // the buffer is checked by then
+constexpr int kProbeEvery = 10;                              // disk looks
 constexpr auto kProbeTimeout = std::chrono::seconds(5);
 
 Check make_check(const char* name, bool required, const Result<void>& state) {
@@ -44,6 +45,7 @@ void Health::close() {
 
 Task<> Health::run() {
   Result<void> buffer_before;
+  co_await stop_->wait(services_.runtime.steady_now() + kFirstLook);
   for (int round = 0; !closing_; ++round) {
     look_at_disk();
     if (round % kProbeEvery == 0 || !objects_ || !metadata_) {
@@ -54,6 +56,9 @@ Task<> Health::run() {
       auto metadata = co_await services_.metadata.probe(deadline);
       log_change("metadata store", metadata_, metadata);
       metadata_ = std::move(metadata);
+    }
+    if (services_.trail != nullptr && !services_.trail->health()) {
+      log_change("trail", services_.trail->health(), co_await services_.trail->recover());
     }
     log_change("buffer", buffer_before, services_.buffer.health());
     buffer_before = services_.buffer.health();

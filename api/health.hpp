@@ -28,7 +28,7 @@ class Health {
   struct Services {
     core::Runtime& runtime;
     core::WriteAheadBuffer& buffer;
-    const storage::Trail* trail;  // null where this process takes no records
+    storage::Trail* trail;  // null where this process takes no records
     core::ObjectStore& objects;
     core::MetadataStore& metadata;
     Metrics& metrics;

@@ -4,8 +4,8 @@
 //        -> append to the buffer  |  line in the trail  -> 201
 //
 // Everything that can be refused is refused before the body is read. Nothing is acknowledged before
-// the buffer has answered; a request that fails leaves nothing but, at most, an appended record whose
-// outcome the client was told is unknown. I/O thread only.
+// the buffer has answered; a request that fails leaves nothing but, at most, an appended record
+// whose outcome the client was told is unknown. I/O thread only.
 #pragma once
 
 #include <functional>
@@ -26,9 +26,9 @@ namespace daybook::api {
 
 // What a request's head says about its record.
 struct IngestHead {
-  core::Envelope envelope;                  // attributes only
+  core::Envelope envelope;  // attributes only
   std::optional<core::IdempotencyKey> key;
-  std::optional<core::Sha256> expected;     // Content-Digest
+  std::optional<core::Sha256> expected;  // Content-Digest
 };
 // Pure; the error is the client's and names the header.
 [[nodiscard]] core::Result<IngestHead> read_ingest_head(const core::http::RequestHead& head,
@@ -58,7 +58,8 @@ class Ingest {
   core::Task<core::Result<std::optional<core::SettledRequest>>> reserve(Upload& upload);
   core::Task<core::Result<void>> receive(io::HttpExchange& exchange, Upload& upload,
                                          core::PayloadSealer& sealer);
-  core::Task<core::Result<io::HttpAnswer>> store(Upload& upload, core::PayloadSealer::Sealed sealed);
+  core::Task<core::Result<io::HttpAnswer>> store(Upload& upload,
+                                                 core::PayloadSealer::Sealed sealed);
   core::Task<core::Result<core::Appended>> append_and_trail(const core::SealedObject& object,
                                                             std::string receipt_head,
                                                             Upload& upload);

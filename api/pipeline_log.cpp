@@ -5,11 +5,14 @@
 namespace daybook::api {
 namespace {
 
-prometheus::Labels stage_label(std::string_view stage) { return {{"stage", std::string(stage)}}; }
+prometheus::Labels stage_label(std::string_view stage) {
+  return {{"stage", std::string(stage)}};
+}
 
 }  // namespace
 
-// Every stage shows its counters from the start, at 0: an alert must not wait for the first failure.
+// Every stage shows its counters from the start, at 0: an alert must not wait for the first
+// failure.
 PipelineLog::PipelineLog(Metrics& metrics) : metrics_(metrics) {
   for (const char* stage : {"archive", "index", "release"}) {
     for (auto* family : {&metrics.stage_received, &metrics.stage_done, &metrics.stage_retried,
@@ -29,8 +32,8 @@ void PipelineLog::on_done(std::string_view stage, core::Duration took) {
   metrics_.observe(metrics_.stage_seconds, stage_label(stage), took);
 }
 
-void PipelineLog::on_failed(std::string_view stage, const core::RecordId& id,
-                            std::uint32_t attempt, const core::Error& error) {
+void PipelineLog::on_failed(std::string_view stage, const core::RecordId& id, std::uint32_t attempt,
+                            const core::Error& error) {
   metrics_.add(metrics_.stage_failed, {{"stage", std::string(stage)},
                                        {"reason", std::string(core::to_string(error.code))}});
   spdlog::warn("{} of record {}, attempt {}: {}", stage, id.str(), attempt, error.detail);

@@ -18,7 +18,8 @@ namespace daybook::api {
                                     std::uint32_t limit);
 [[nodiscard]] std::string parked_json(const std::vector<core::ParkedRecord>& records);
 
-// ?since=&until=&source=&type=&subject=&state=&tenant=&limit=&cursor=; an error names the parameter.
+// ?since=&until=&source=&type=&subject=&state=&tenant=&limit=&cursor=; an error names the
+// parameter.
 [[nodiscard]] core::Result<core::MetadataQuery> parse_record_query(std::string_view query);
 
 }  // namespace daybook::api

@@ -7,12 +7,12 @@
 
 #include "core/budget.hpp"
 #include "core/http/fields.hpp"
+#include "core/pipeline/pipeline.hpp"
 #include "core/ports/metadata_store.hpp"
 #include "core/ports/object_store.hpp"
 #include "core/ports/runtime.hpp"
 #include "core/ports/workers.hpp"
 #include "core/ports/write_ahead_buffer.hpp"
-#include "core/pipeline/pipeline.hpp"
 #include "io/http_server.hpp"
 
 namespace daybook::api {

@@ -132,7 +132,6 @@ io::HttpAnswer Routes::ready() const {
 }
 
 io::HttpAnswer Routes::metrics_page(const core::http::RequestHead& head) const {
-  services_.refresh_metrics();
   const std::string_view accept = head.fields.find("Accept").value_or("");
   const bool open = accept.find("application/openmetrics-text") != std::string_view::npos;
   io::HttpAnswer page;

@@ -18,7 +18,7 @@ class Routes {
     Health& health;
     Metrics& metrics;
     std::function<std::string()> status_json;
-    std::function<void()> refresh_metrics;
+    std::function<core::Task<>()> refresh;  // figures of /metrics and /v1/status
   };
   explicit Routes(Services services) : services_(std::move(services)) {}
 

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <boost/json.hpp>
-
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -37,7 +36,8 @@ namespace {
 using core::Result;
 using core::Task;
 
-// A sealed record is at most this much larger than its payload: envelope, seek table, zstd's overhead.
+// A sealed record is at most this much larger than its payload: envelope, seek table, zstd's
+// overhead.
 constexpr std::uint64_t kSealedOverhead = core::limits::kEnvelopeBytesMax + 64 * core::KiB;
 
 std::string_view to_string(Role role) {
@@ -56,6 +56,9 @@ Result<storage::RedisBufferSettings> buffer_settings(const core::Config& config,
   settings.partitions = static_cast<std::uint32_t>(config.buffer_partitions);
   settings.durability = config.buffer_durability;
   settings.node = node;
+  const auto now =
+      std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
+  settings.run = core::RecordIdGenerator().next(now, 0).str();
   settings.append_connections = config.buffer_append_connections;
   settings.check_interval = config.buffer_check_interval;
   settings.idempotency_window = config.ingest_idempotency_window;
@@ -85,8 +88,8 @@ std::size_t worker_threads(const core::Config& config) {
   return std::max(1U, std::thread::hardware_concurrency());
 }
 
-// Everything that lives as long as the process serves. Members are made in order and go in reverse; the
-// runtime goes last, when no task is left.
+// Everything that lives as long as the process serves. Members are made in order and go in reverse;
+// the runtime goes last, when no task is left.
 class Server {
  public:
   Server(const core::Config& config, Role role, Node node)
@@ -108,6 +111,7 @@ class Server {
   Task<> stop();
   void make_pipeline();
   void make_routes();
+  Task<> refresh();
   void refresh_metrics();
   [[nodiscard]] std::string status_json();
   void say_hello() const;
@@ -172,8 +176,8 @@ void Server::make_pipeline() {
                              config_.pipeline_archive_timeout}));
   stages_.push_back(std::make_unique<IndexStage>(runtime_, *metadata_, config_.pipeline_index_batch,
                                                  config_.pipeline_index_timeout));
-  stages_.push_back(std::make_unique<ReleaseStage>(
-      runtime_, *buffer_, config_.pipeline_index_batch, config_.pipeline_release_timeout));
+  stages_.push_back(std::make_unique<ReleaseStage>(runtime_, *buffer_, config_.pipeline_index_batch,
+                                                   config_.pipeline_release_timeout));
   std::vector<Stage*> order;
   order.reserve(stages_.size());
   for (const auto& stage : stages_) order.push_back(stage.get());
@@ -184,24 +188,23 @@ void Server::make_pipeline() {
   settings.retry = {static_cast<std::uint32_t>(config_.pipeline_attempts_max),
                     config_.pipeline_retry_first, config_.pipeline_retry_max};
   settings.seed = static_cast<std::uint64_t>(started_at_.time_since_epoch().count());
-  pipeline_ =
-      std::make_unique<Pipeline>(runtime_, *buffer_, std::move(order), log_, settings);
+  pipeline_ = std::make_unique<Pipeline>(runtime_, *buffer_, std::move(order), log_, settings);
 }
 
 void Server::make_routes() {
   health_ = std::make_unique<Health>(
       Health::Services{runtime_, *buffer_, trail_.get(), *objects_, *metadata_, metrics_}, config_);
   if (trail_) {
-    ingest_ = std::make_unique<Ingest>(
-        Ingest::Services{runtime_, workers_, *buffer_, *trail_, metrics_, memory_,
-                         [this] { return health_->admission(); }},
-        config_);
+    ingest_ =
+        std::make_unique<Ingest>(Ingest::Services{runtime_, workers_, *buffer_, *trail_, metrics_,
+                                                  memory_, [this] { return health_->admission(); }},
+                                 config_);
   }
-  records_ = std::make_unique<Records>(Records::Services{
-      runtime_, workers_, *buffer_, *objects_, *metadata_, memory_, pipeline_.get()});
+  records_ = std::make_unique<Records>(Records::Services{runtime_, workers_, *buffer_, *objects_,
+                                                         *metadata_, memory_, pipeline_.get()});
   routes_ = std::make_unique<Routes>(Routes::Services{ingest_.get(), *records_, *health_, metrics_,
                                                       [this] { return status_json(); },
-                                                      [this] { refresh_metrics(); }});
+                                                      [this] { return refresh(); }});
   http_ = std::make_unique<io::HttpServer>(
       runtime_, http_settings(config_),
       [this](io::HttpExchange& exchange) { return routes_->handle(exchange); },
@@ -219,8 +222,8 @@ int Server::run() {
   return 0;
 }
 
-// SIGTERM: accept no more, finish what is in flight, let the pipeline empty its hands, go. Whatever does
-// not finish in time is in the buffer already; leaving then loses nothing.
+// SIGTERM: accept no more, finish what is in flight, let the pipeline empty its hands, go. Whatever
+// does not finish in time is in the buffer already; leaving then loses nothing.
 Task<> Server::stop() {
   const core::Deadline deadline = runtime_.steady_now() + config_.server_drain_timeout;
   spdlog::info("stopping: {} connections, {} records in the archive stage", http_->connections(),
@@ -234,10 +237,19 @@ Task<> Server::stop() {
   health_->close();
   buffer_->close();
   if (drained) co_return;
-  spdlog::warn("server.drain_timeout passed; unfinished requests got no answer, records on their "
-               "way stay in the buffer");
+  spdlog::warn(
+      "server.drain_timeout passed; unfinished requests got no answer, records on their "
+      "way stay in the buffer");
   spdlog::shutdown();
   std::_Exit(0);
+}
+
+// When Redis does not answer at once, the figures of its last check are shown.
+Task<> Server::refresh() {
+  if (buffer_->health()) {
+    static_cast<void>(co_await buffer_->stats(runtime_.steady_now() + std::chrono::seconds(2)));
+  }
+  refresh_metrics();
 }
 
 void Server::refresh_metrics() {
@@ -252,8 +264,8 @@ void Server::refresh_metrics() {
   metrics_.set(metrics_.buffer_bytes, figure(stats.bytes));
   metrics_.set(metrics_.buffer_memory_bytes, figure(stats.memory_used));
   metrics_.set(metrics_.buffer_memory_max_bytes, figure(stats.memory_max));
-  const auto age = stats.oldest_pending ? runtime_.now() - *stats.oldest_pending
-                                        : std::chrono::microseconds(0);
+  const auto age =
+      stats.oldest_pending ? runtime_.now() - *stats.oldest_pending : std::chrono::microseconds(0);
   metrics_.set(metrics_.buffer_oldest_seconds,
                std::max(0.0, std::chrono::duration<double>(age).count()));
   metrics_.set(metrics_.ingest_in_flight_bytes, figure(memory_.used()));
@@ -301,8 +313,8 @@ std::string Server::status_json() {
                               {"memory_bytes", stats.memory_used},
                               {"memory_max_bytes", stats.memory_max}}},
       {"pipeline", json::object{{"in_flight", std::move(in_flight)}}},
-      {"stores", json::object{{"archive", objects_->describe()},
-                              {"metadata", metadata_->describe()}}},
+      {"stores",
+       json::object{{"archive", objects_->describe()}, {"metadata", metadata_->describe()}}},
       {"memory", json::object{{"in_flight_bytes", memory_.used()},
                               {"max_bytes", memory_.total()},
                               {"resident_bytes", resident_bytes()}}},
@@ -321,10 +333,11 @@ void Server::say_hello() const {
                http_->local().str(), to_string(role_), io::backend_name(), node_.id());
   spdlog::info("buffer {} ({}), archive {}, metadata {}", config_.buffer_url,
                config_.buffer_durability, objects_->describe(), metadata_->describe());
-  spdlog::info("memory at most: payloads {} MiB + kept blocks {} MiB + {} connections {} MiB + "
-               "archive stage {} MiB + code and caches about 64 MiB",
-               config_.ingest_memory_max / core::MiB, kept / core::MiB,
-               config_.server_connections_max, connections / core::MiB, archive / core::MiB);
+  spdlog::info(
+      "memory at most: payloads {} MiB + kept blocks {} MiB + {} connections {} MiB + "
+      "archive stage {} MiB + code and caches about 64 MiB",
+      config_.ingest_memory_max / core::MiB, kept / core::MiB, config_.server_connections_max,
+      connections / core::MiB, archive / core::MiB);
 }
 
 void start_log(const core::Config& config) {

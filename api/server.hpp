@@ -6,7 +6,8 @@
 
 namespace daybook::api {
 
-// Runs until SIGTERM or SIGINT; returns the exit code. Errors are logged with what to do about them.
+// Runs until SIGTERM or SIGINT; returns the exit code. Errors are logged with what to do about
+// them.
 [[nodiscard]] int serve(const core::Config& config, Role role);
 
 }  // namespace daybook::api

@@ -1,5 +1,6 @@
 // Budget: a bounded amount (bytes, or slots of 1) that is asked for before it is used. Waiters are
-// served in the order they came, so that a large request is not starved by small ones. I/O thread only.
+// served in the order they came, so that a large request is not starved by small ones. I/O thread
+// only.
 #pragma once
 
 #include <cstdint>

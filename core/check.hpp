@@ -12,7 +12,7 @@ namespace daybook::core {
 
 }  // namespace daybook::core
 
-#define CHECK(condition)                                                               \
-  (static_cast<bool>(condition)                                                        \
-       ? static_cast<void>(0)                                                          \
+#define CHECK(condition)        \
+  (static_cast<bool>(condition) \
+       ? static_cast<void>(0)   \
        : ::daybook::core::check_failed(#condition, std::source_location::current()))

@@ -10,8 +10,8 @@ namespace daybook::core {
 
 using ConfigText = std::string;
 using ConfigPath = std::string;
-using ConfigSecret = std::string;                 // never printed
-using ConfigSize = std::uint64_t;                 // bytes
+using ConfigSecret = std::string;  // never printed
+using ConfigSize = std::uint64_t;  // bytes
 using ConfigTime = std::chrono::milliseconds;
 using ConfigCount = std::uint64_t;
 using ConfigFlag = bool;

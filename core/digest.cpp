@@ -17,7 +17,9 @@ struct ContextFree {
 using MdContext = std::unique_ptr<EVP_MD_CTX, ContextFree>;
 
 // Fetched once: EVP_sha256() would look the provider up at every initialisation.
-const EVP_MD* fetched(const char* name) { return EVP_MD_fetch(nullptr, name, nullptr); }
+const EVP_MD* fetched(const char* name) {
+  return EVP_MD_fetch(nullptr, name, nullptr);
+}
 
 MdContext start(const EVP_MD* algorithm) {
   MdContext context(EVP_MD_CTX_new());
@@ -36,7 +38,9 @@ struct Sha256Hasher::Context {
   MdContext md;
 };
 
-std::string Sha256::hex() const { return to_hex(bytes); }
+std::string Sha256::hex() const {
+  return to_hex(bytes);
+}
 
 std::optional<Sha256> Sha256::from_hex(std::string_view text) {
   const auto decoded = core::from_hex(text);
@@ -57,8 +61,8 @@ void Sha256Hasher::update(Bytes bytes) {
 
 Sha256 Sha256Hasher::finish() {
   Sha256 digest;
-  CHECK(EVP_DigestFinal_ex(context_->md.get(), reinterpret_cast<unsigned char*>(digest.bytes.data()),
-                           nullptr) == 1);
+  CHECK(EVP_DigestFinal_ex(context_->md.get(),
+                           reinterpret_cast<unsigned char*>(digest.bytes.data()), nullptr) == 1);
   return digest;
 }
 

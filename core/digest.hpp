@@ -37,7 +37,7 @@ class Sha256Hasher {
 
 [[nodiscard]] Sha256 sha256(Bytes bytes);
 [[nodiscard]] Sha256 sha256(const Slices& slices);
-[[nodiscard]] Sha256 hmac_sha256(Bytes key, Bytes message);                // RFC 2104
-[[nodiscard]] std::array<std::byte, 16> md5(const Slices& slices);         // S3's ETag, nothing else
+[[nodiscard]] Sha256 hmac_sha256(Bytes key, Bytes message);         // RFC 2104
+[[nodiscard]] std::array<std::byte, 16> md5(const Slices& slices);  // S3's ETag, nothing else
 
 }  // namespace daybook::core

@@ -86,15 +86,24 @@ struct Extension {
   std::string_view extension;
 };
 constexpr std::array kExtensions = {
-    Extension{"application/json", "json"},          Extension{"application/x-ndjson", "ndjson"},
-    Extension{"application/ndjson", "ndjson"},      Extension{"application/jsonl", "ndjson"},
-    Extension{"application/cloudevents+json", "json"}, Extension{"text/plain", "txt"},
-    Extension{"text/csv", "csv"},                   Extension{"text/html", "html"},
-    Extension{"application/xml", "xml"},            Extension{"text/xml", "xml"},
-    Extension{"application/pdf", "pdf"},            Extension{"application/zip", "zip"},
-    Extension{"application/gzip", "gz"},            Extension{"application/x-tar", "tar"},
-    Extension{"image/png", "png"},                  Extension{"image/jpeg", "jpg"},
-    Extension{"image/tiff", "tiff"},                Extension{"message/rfc822", "eml"},
+    Extension{"application/json", "json"},
+    Extension{"application/x-ndjson", "ndjson"},
+    Extension{"application/ndjson", "ndjson"},
+    Extension{"application/jsonl", "ndjson"},
+    Extension{"application/cloudevents+json", "json"},
+    Extension{"text/plain", "txt"},
+    Extension{"text/csv", "csv"},
+    Extension{"text/html", "html"},
+    Extension{"application/xml", "xml"},
+    Extension{"text/xml", "xml"},
+    Extension{"application/pdf", "pdf"},
+    Extension{"application/zip", "zip"},
+    Extension{"application/gzip", "gz"},
+    Extension{"application/x-tar", "tar"},
+    Extension{"image/png", "png"},
+    Extension{"image/jpeg", "jpg"},
+    Extension{"image/tiff", "tiff"},
+    Extension{"message/rfc822", "eml"},
     Extension{"application/x-evtx", "evtx"},
 };
 

@@ -1,6 +1,6 @@
 // Envelope: everything about a record except its bytes, and its JSON form.
-// It is written into the stored object itself (sealed_object.hpp), into the metadata row, and shown by
-// the API; one codec serves all three.
+// It is written into the stored object itself (sealed_object.hpp), into the metadata row, and shown
+// by the API; one codec serves all three.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ namespace daybook::core {
 struct Envelope {
   RecordId id;
   std::string tenant;
-  std::string source;        // CloudEvents 1.0 section 3.1 attributes; empty = not given
+  std::string source;  // CloudEvents 1.0 section 3.1 attributes; empty = not given
   std::string event_id;
   std::string type;
   std::string subject;
@@ -31,8 +31,8 @@ struct Envelope {
   WallTime received_at{};                         // when the body was complete
   std::string durability;                         // the level the acknowledgement states
   std::uint32_t partition = 0;
-  std::string idempotency_key;                    // empty = none
-  std::vector<std::uint32_t> frames;              // compressed bytes of each zstd frame, in order
+  std::string idempotency_key;        // empty = none
+  std::vector<std::uint32_t> frames;  // compressed bytes of each zstd frame, in order
 
   friend bool operator==(const Envelope&, const Envelope&) = default;
 };

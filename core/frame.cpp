@@ -1,8 +1,8 @@
 #include "core/frame.hpp"
 
-#include <zstd.h>
-
 #include <memory>
+
+#include <zstd.h>
 
 #include "core/check.hpp"
 
@@ -26,8 +26,8 @@ ByteVector compress_frame(Bytes block, int level) {
   CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1)));
   const std::size_t bound = ZSTD_compressBound(block.size());
   if (scratch.size() < bound) scratch.resize(bound);
-  const std::size_t written = ZSTD_compress2(context.get(), scratch.data(), scratch.size(),
-                                             block.data(), block.size());
+  const std::size_t written =
+      ZSTD_compress2(context.get(), scratch.data(), scratch.size(), block.data(), block.size());
   CHECK(!ZSTD_isError(written));
   return {scratch.begin(), scratch.begin() + static_cast<std::ptrdiff_t>(written)};
 }

@@ -1,5 +1,5 @@
-// GroupCommit: many submitters, one commit at a time. While a commit runs, whoever comes joins the next
-// batch, so batches grow by themselves exactly when commits are slow. I/O thread only.
+// GroupCommit: many submitters, one commit at a time. While a commit runs, whoever comes joins the
+// next batch, so batches grow by themselves exactly when commits are slow. I/O thread only.
 #pragma once
 
 #include <cstddef>

@@ -22,7 +22,8 @@ inline constexpr std::uint64_t kBodyBytesCeiling = 64 * MiB;
 // upload holds at most this many blocks plus the one it fills.
 inline constexpr std::size_t kBlocksInFlight = 3;
 
-// Request line and header section together (RFC 9110 section 5.4 leaves the number to us; 431 above).
+// Request line and header section together (RFC 9110 section 5.4 leaves the number to us; 431
+// above).
 inline constexpr std::size_t kHeadBytesMax = 16 * KiB;
 inline constexpr std::size_t kHeaderFieldsMax = 128;
 

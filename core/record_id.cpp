@@ -1,8 +1,8 @@
 #include "core/record_id.hpp"
 
-#include <openssl/rand.h>
-
 #include <cstring>
+
+#include <openssl/rand.h>
 
 #include "core/check.hpp"
 #include "core/limits.hpp"

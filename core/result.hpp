@@ -11,22 +11,22 @@
 namespace daybook::core {
 
 enum class Code {
-  invalid_argument,     // the request or a setting is wrong
-  digest_mismatch,      // bytes do not have the digest that was promised
-  unsupported,          // well-formed, but of a kind that is not taken
-  too_large,            // a bound of limits.hpp or the configuration is exceeded
-  not_found,            // there is no such thing
-  conflict,             // it exists already, and is different
-  in_flight,            // the same thing is being done right now
-  timeout,              // a deadline passed
-  overloaded,           // a budget or queue is full; later it will work
-  unavailable,          // a dependency cannot be reached or says "not now"
-  misconfigured,        // a dependency runs with settings that break a promise
-  denied,               // credentials or permissions
-  out_of_space,         // disk or memory of a store is full, or below its reserve
-  damaged,              // stored bytes are not the bytes that were stored
-  closed,               // the peer or we closed the connection
-  internal,             // a bug that was contained
+  invalid_argument,  // the request or a setting is wrong
+  digest_mismatch,   // bytes do not have the digest that was promised
+  unsupported,       // well-formed, but of a kind that is not taken
+  too_large,         // a bound of limits.hpp or the configuration is exceeded
+  not_found,         // there is no such thing
+  conflict,          // it exists already, and is different
+  in_flight,         // the same thing is being done right now
+  timeout,           // a deadline passed
+  overloaded,        // a budget or queue is full; later it will work
+  unavailable,       // a dependency cannot be reached or says "not now"
+  misconfigured,     // a dependency runs with settings that break a promise
+  denied,            // credentials or permissions
+  out_of_space,      // disk or memory of a store is full, or below its reserve
+  damaged,           // stored bytes are not the bytes that were stored
+  closed,            // the peer or we closed the connection
+  internal,          // a bug that was contained
 };
 
 enum class Origin { client, self, buffer, object_store, metadata, sink };

@@ -92,8 +92,8 @@ Result<OpenedHead> open_head(Bytes object_front) {
   const auto size = head_size(object_front);
   if (!size) return pass(size);
   if (object_front.size() < *size) return damaged("the object ends inside its envelope");
-  auto envelope = envelope_from_json(as_text(
-      object_front.subspan(kSkippableHeaderBytes, *size - kSkippableHeaderBytes)));
+  auto envelope = envelope_from_json(
+      as_text(object_front.subspan(kSkippableHeaderBytes, *size - kSkippableHeaderBytes)));
   if (!envelope) return pass(std::move(envelope));
   return OpenedHead{std::move(*envelope), *size};
 }

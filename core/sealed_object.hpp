@@ -7,8 +7,9 @@
 //   skippable frame   | magic 0x184D2A5E | u32 length | seek table     |    (zstd seekable format)
 //
 // It is an ordinary .zst file: `zstd -dc` prints the payload and skips the rest. The envelope
-// in front makes each object self-describing, so the metadata store can be rebuilt from objects alone.
-// A frame that covers payload bytes [i MiB, (i+1) MiB) is found from the envelope's frame sizes.
+// in front makes each object self-describing, so the metadata store can be rebuilt from objects
+// alone. A frame that covers payload bytes [i MiB, (i+1) MiB) is found from the envelope's frame
+// sizes.
 #pragma once
 
 #include <optional>
@@ -58,9 +59,9 @@ struct OpenedHead {
 struct FrameRange {
   std::uint64_t stored_first = 0;  // offset in the object
   std::uint64_t stored_length = 0;
-  std::size_t frame_first = 0;     // index of the first frame
+  std::size_t frame_first = 0;  // index of the first frame
   std::size_t frame_count = 0;
-  std::uint64_t skip = 0;          // payload bytes to drop from the first frame
+  std::uint64_t skip = 0;  // payload bytes to drop from the first frame
 };
 [[nodiscard]] FrameRange frames_of_range(const std::vector<std::uint32_t>& frames,
                                          std::uint64_t data_offset, std::uint64_t first,

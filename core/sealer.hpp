@@ -2,7 +2,8 @@
 //
 //   room() -> socket read -> filled(n) -> make_room() ... -> finish()
 //
-// - A full block goes to the workers: hashed in order (whichever worker is free takes the next block
+// - A full block goes to the workers: hashed in order (whichever worker is free takes the next
+// block
 //   in line) and compressed beside its neighbours, so that two cores work on one body.
 // - Memory: the block being filled, at most kBlocksInFlight sealed ones, and the frames.
 // I/O thread only; the jobs share a state that outlives an abandoned upload.
@@ -36,7 +37,7 @@ class PayloadSealer {
     Sha256 sha256;
     std::uint64_t size = 0;
     std::vector<ByteVector> frames;
-    Duration hashing{};      // worker time, summed over the blocks
+    Duration hashing{};  // worker time, summed over the blocks
     Duration compressing{};
   };
   Task<Sealed> finish();  // once, after the last filled()

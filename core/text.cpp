@@ -26,16 +26,16 @@ struct Unit {
   std::string_view name;
   std::uint64_t factor;
 };
-constexpr std::array kSizeUnits = {Unit{"GiB", GiB}, Unit{"MiB", MiB}, Unit{"KiB", KiB},
-                                   Unit{"GB", 1'000'000'000}, Unit{"MB", 1'000'000},
-                                   Unit{"kB", 1'000}, Unit{"B", 1}};
+constexpr std::array kSizeUnits = {
+    Unit{"GiB", GiB},      Unit{"MiB", MiB},  Unit{"KiB", KiB}, Unit{"GB", 1'000'000'000},
+    Unit{"MB", 1'000'000}, Unit{"kB", 1'000}, Unit{"B", 1}};
 constexpr std::array kDurationUnits = {Unit{"d", 86'400'000}, Unit{"h", 3'600'000},
                                        Unit{"m", 60'000}, Unit{"s", 1'000}, Unit{"ms", 1}};
 
 // A whole number and the unit behind it; no unit is the factor 1 where bare numbers are allowed.
 template <std::size_t N>
-std::optional<std::uint64_t> parse_with_unit(std::string_view text, const std::array<Unit, N>& units,
-                                             bool bare_allowed) {
+std::optional<std::uint64_t> parse_with_unit(std::string_view text,
+                                             const std::array<Unit, N>& units, bool bare_allowed) {
   text = trim(text);
   std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -70,7 +70,9 @@ std::optional<int> parse_digits(std::string_view text, std::size_t at, std::size
   return value;
 }
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
 
 }  // namespace
 
@@ -216,8 +218,8 @@ std::optional<WallTime> parse_time(std::string_view text) {
   } else if (zone != "Z" && zone != "z") {
     return std::nullopt;
   }
-  const WallTime time = sys_days(date) + hours(*h) + minutes(*mi) + seconds(*s) +
-                        microseconds(fraction_us) - offset;
+  const WallTime time =
+      sys_days(date) + hours(*h) + minutes(*mi) + seconds(*s) + microseconds(fraction_us) - offset;
   // The offset may move it out of the years that four digits can write.
   constexpr WallTime kFirst = sys_days(year(0) / 1 / 1);
   constexpr WallTime kEnd = sys_days(year(10000) / 1 / 1);

@@ -14,9 +14,9 @@ inline constexpr std::uint64_t KiB = 1024;
 inline constexpr std::uint64_t MiB = 1024 * KiB;
 inline constexpr std::uint64_t GiB = 1024 * MiB;
 
-using Bytes = std::span<const std::byte>;     // bytes somebody else owns
+using Bytes = std::span<const std::byte>;  // bytes somebody else owns
 using MutableBytes = std::span<std::byte>;
-using ByteVector = std::vector<std::byte>;    // bytes we own
+using ByteVector = std::vector<std::byte>;  // bytes we own
 
 // Slices of one message, in order, for gathered writes.
 using Slices = std::vector<Bytes>;

@@ -153,9 +153,13 @@ HttpClient::HttpClient(IoRuntime& runtime, Settings settings)
   impl_->pool->changed = runtime.make_signal();
 }
 
-HttpClient::~HttpClient() { close_idle(); }
+HttpClient::~HttpClient() {
+  close_idle();
+}
 
-void HttpClient::close_idle() { impl_->pool->idle.clear(); }
+void HttpClient::close_idle() {
+  impl_->pool->idle.clear();
+}
 
 core::Task<core::Result<HttpResponse>> HttpClient::send(HttpRequest request,
                                                         core::Deadline deadline) {

@@ -42,8 +42,8 @@ class HttpClient {
     Endpoint endpoint;
     std::string host_header;  // "example.com:9000"
     std::optional<TlsSettings> tls;
-    core::Origin origin = core::Origin::self;            // put into errors
-    std::size_t connections_max = 16;                    // requests beyond wait, until their deadline
+    core::Origin origin = core::Origin::self;  // put into errors
+    std::size_t connections_max = 16;          // requests beyond wait, until their deadline
     core::Duration idle_max = std::chrono::seconds(30);  // older kept connections are not reused
   };
   HttpClient(IoRuntime& runtime, Settings settings);

@@ -17,11 +17,12 @@ using core::Code;
 using core::Retry;
 namespace http = core::http;
 
-// RFC 9110 section 10.1.1: a client should not wait for 100 for ever. Servers that know Expect answer
-// within a round trip.
+// RFC 9110 section 10.1.1: a client should not wait for 100 for ever. Servers that know Expect
+// answer within a round trip.
 constexpr auto kContinueWait = std::chrono::seconds(1);
 
-// After a whole answer, the time the rest of the body has to leave before the connection is given up.
+// After a whole answer, the time the rest of the body has to leave before the connection is given
+// up.
 constexpr auto kLateBodyWait = std::chrono::milliseconds(100);
 
 // No server needs more interim answers than this for one request.
@@ -73,8 +74,7 @@ class Exchange {
   [[nodiscard]] core::Failure broken(const core::Error& error, std::string_view when) const {
     const Retry retry = Retry::unknown_outcome;
     if (error.code == Code::timeout) {
-      return core::fail(Code::timeout, origin_, retry,
-                        "the deadline passed " + std::string(when));
+      return core::fail(Code::timeout, origin_, retry, "the deadline passed " + std::string(when));
     }
     return core::fail(error.code, origin_, retry,
                       "the connection broke " + std::string(when) + " (" + error.detail + ")");
@@ -185,7 +185,8 @@ core::Task<core::Result<http::ResponseHead>> Exchange::read_head() {
       const int status = found->head.status;
       if (status >= 200) co_return std::move(found->head);
       if (status == 101 || ++interim_answers > kInterimAnswersMax) {
-        co_return no_http("an interim answer " + std::to_string(status) + " that was not asked for");
+        co_return no_http("an interim answer " + std::to_string(status) +
+                          " that was not asked for");
       }
       if (status == 100) {
         may_continue_ = true;
@@ -203,10 +204,14 @@ core::Task<core::Result<http::ResponseHead>> Exchange::read_head() {
 
 core::Task<core::Result<core::ByteVector>> Exchange::read_body(http::ResponseHead head) {
   switch (head.framing) {
-    case http::Framing::none: co_return core::ByteVector{};
-    case http::Framing::length: co_return co_await read_length(head.content_length);
-    case http::Framing::chunked: co_return co_await read_chunked();
-    case http::Framing::until_close: co_return co_await read_until_close();
+    case http::Framing::none:
+      co_return core::ByteVector{};
+    case http::Framing::length:
+      co_return co_await read_length(head.content_length);
+    case http::Framing::chunked:
+      co_return co_await read_chunked();
+    case http::Framing::until_close:
+      co_return co_await read_until_close();
   }
   CHECK(false);
 }

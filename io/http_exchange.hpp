@@ -1,5 +1,5 @@
-// One HTTP/1.1 request and its answer on one connection; a part of HttpClient. Reading and writing go
-// on side by side: a server may refuse a body that is still being sent.
+// One HTTP/1.1 request and its answer on one connection; a part of HttpClient. Reading and writing
+// go on side by side: a server may refuse a body that is still being sent.
 #pragma once
 
 #include <string>

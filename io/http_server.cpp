@@ -47,8 +47,9 @@ const std::string& http_date(core::WallTime now) {
 class HttpServer::Session final : public HttpExchange {
  public:
   Session(HttpServer& server, std::unique_ptr<Stream> stream)
-      : server_(server), stream_(std::move(stream)), place_(server.sessions_.insert(
-                                                         server.sessions_.end(), this)) {
+      : server_(server),
+        stream_(std::move(stream)),
+        place_(server.sessions_.insert(server.sessions_.end(), this)) {
     input_.reserve(core::limits::kHeadBytesMax + 4 * core::KiB);
   }
   ~Session() override {
@@ -191,8 +192,8 @@ class HttpServer::Session final : public HttpExchange {
   }
 
   Task<Result<std::size_t>> read_counted(core::MutableBytes into) {
-    const std::size_t want = std::min<std::uint64_t>(
-        {into.size(), body_left_, core::limits::kReadBytes});
+    const std::size_t want =
+        std::min<std::uint64_t>({into.size(), body_left_, core::limits::kReadBytes});
     std::size_t bytes = take_input(into.first(want));
     if (bytes == 0) {
       auto got = co_await stream_->read_some(into.first(want), body_deadline());
@@ -227,8 +228,7 @@ class HttpServer::Session final : public HttpExchange {
   }
 
   [[nodiscard]] core::Deadline body_deadline() const {
-    return std::min(body_end_,
-                    server_.runtime_.steady_now() + server_.settings_.body_idle_timeout);
+    return std::min(body_end_, server_.runtime_.steady_now() + server_.settings_.body_idle_timeout);
   }
   [[nodiscard]] core::Deadline write_deadline() const {
     return server_.runtime_.steady_now() + server_.settings_.write_timeout;
@@ -323,7 +323,9 @@ Result<void> HttpServer::listen(Endpoint endpoint) {
   return {};
 }
 
-Endpoint HttpServer::local() const { return listener_->local(); }
+Endpoint HttpServer::local() const {
+  return listener_->local();
+}
 
 void HttpServer::close() {
   closing_ = true;
@@ -351,7 +353,8 @@ Task<> HttpServer::accept_loop() {
     if (stream) {
       runtime_.spawn(serve(std::move(*stream)));
     } else if (stream.error().code != Code::closed) {
-      co_await runtime_.sleep(std::chrono::milliseconds(50));  // no descriptors: some will come back
+      co_await runtime_.sleep(
+          std::chrono::milliseconds(50));  // no descriptors: some will come back
     }
   }
   accepting_ = false;

@@ -1,6 +1,6 @@
 // HttpServer: HTTP/1.1 over Streams. It frames, times and bounds; what a request means is the
-// handler's business. Bodies are never collected here: the handler reads them, straight into its own
-// memory. Pipelined requests are answered one after the other. I/O thread only.
+// handler's business. Bodies are never collected here: the handler reads them, straight into its
+// own memory. Pipelined requests are answered one after the other. I/O thread only.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +40,9 @@ class HttpExchange {
   virtual ~HttpExchange() = default;
   [[nodiscard]] virtual const core::http::RequestHead& head() const = 0;
 
-  // Body bytes into `into` (at most one socket read); 0 = the body is complete. The first call answers
-  // `Expect: 100-continue`. Errors: timeout, closed (the client left), invalid_argument (framing).
+  // Body bytes into `into` (at most one socket read); 0 = the body is complete. The first call
+  // answers `Expect: 100-continue`. Errors: timeout, closed (the client left), invalid_argument
+  // (framing).
   virtual core::Task<core::Result<std::size_t>> read_body(core::MutableBytes into) = 0;
 
   // The whole answer at once.
@@ -62,7 +63,8 @@ class HttpServer {
 
   core::Result<void> listen(Endpoint endpoint);
   [[nodiscard]] Endpoint local() const;
-  // Stops accepting and ends idle connections; requests in flight finish and their connection closes.
+  // Stops accepting and ends idle connections; requests in flight finish and their connection
+  // closes.
   void close();
   // Returns when the last connection has ended (true) or the deadline passed (false).
   core::Task<bool> drained(core::Deadline deadline);

@@ -1,6 +1,6 @@
 // RespConnection: one connection to a Redis-compatible server; RespPool: a bounded set of them.
-// Commands are written by us, replies read by hiredis' reader, so TCP, Unix sockets and the runtime's
-// backend all work alike. I/O thread only.
+// Commands are written by us, replies read by hiredis' reader, so TCP, Unix sockets and the
+// runtime's backend all work alike. I/O thread only.
 #pragma once
 
 #include <memory>
@@ -32,8 +32,8 @@ class RespConnection {
 
   // Sends the batch and returns one reply per command; error replies are values here. After a
   // failure the connection is broken: an outcome is unknown once anything was sent.
-  core::Task<core::Result<std::vector<core::resp::Reply>>> call(const core::resp::CommandBatch& batch,
-                                                                core::Deadline deadline);
+  core::Task<core::Result<std::vector<core::resp::Reply>>> call(
+      const core::resp::CommandBatch& batch, core::Deadline deadline);
   [[nodiscard]] bool broken() const { return broken_; }
 
   explicit RespConnection(std::unique_ptr<Stream> stream) : stream_(std::move(stream)) {}
@@ -51,8 +51,8 @@ class RespPool {
 
   // A connection of the pool runs the batch; waits for one until the deadline. Broken connections
   // are dropped and all others with them: they led to the same server.
-  core::Task<core::Result<std::vector<core::resp::Reply>>> call(const core::resp::CommandBatch& batch,
-                                                                core::Deadline deadline);
+  core::Task<core::Result<std::vector<core::resp::Reply>>> call(
+      const core::resp::CommandBatch& batch, core::Deadline deadline);
   // Kept connections are not used again (the server may be another one now).
   void drop_idle();
 

@@ -83,13 +83,15 @@ core::Result<void> probe_backend() {
   if (outcome == -ENOSYS) {
     utsname kernel{};
     uname(&kernel);
-    detail += std::string("This kernel (") + kernel.release + ") has no io_uring, or a sandbox hides it";
+    detail +=
+        std::string("This kernel (") + kernel.release + ") has no io_uring, or a sandbox hides it";
   } else if (disabled > 0) {
     detail += "The sysctl kernel.io_uring_disabled is " + std::to_string(disabled) +
               "; allow it with: sysctl -w kernel.io_uring_disabled=0";
   } else if (outcome == -EPERM || outcome == -EACCES) {
-    detail += "A seccomp profile forbids it (Docker's default does); run with a profile that allows "
-              "io_uring_setup, io_uring_enter and io_uring_register";
+    detail +=
+        "A seccomp profile forbids it (Docker's default does); run with a profile that allows "
+        "io_uring_setup, io_uring_enter and io_uring_register";
   } else if (outcome == -ENOMEM) {
     detail += "RLIMIT_MEMLOCK is too small; raise it with: ulimit -l unlimited";
   }
@@ -112,7 +114,9 @@ core::WallTime IoRuntime::now() {
   return std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
 }
 
-core::SteadyTime IoRuntime::steady_now() { return std::chrono::steady_clock::now(); }
+core::SteadyTime IoRuntime::steady_now() {
+  return std::chrono::steady_clock::now();
+}
 
 core::Task<> IoRuntime::sleep_until(core::SteadyTime when) {
   asio::steady_timer timer(context_, when);
@@ -131,7 +135,9 @@ std::unique_ptr<core::Signal> IoRuntime::make_signal() {
   return std::make_unique<TimerSignal>(context_);
 }
 
-void IoRuntime::run() { context_.run(); }
+void IoRuntime::run() {
+  context_.run();
+}
 
 void IoRuntime::on_terminate(std::function<void()> handler) {
   signals_ = std::make_unique<Signals>(context_);

@@ -1,5 +1,6 @@
-// IoRuntime: one thread that owns every socket, timer and task; Boost.Asio on io_uring (or epoll, where
-// the build says so) underneath. The rest of the program sees only this header and stream.hpp.
+// IoRuntime: one thread that owns every socket, timer and task; Boost.Asio on io_uring (or epoll,
+// where the build says so) underneath. The rest of the program sees only this header and
+// stream.hpp.
 //
 // Life: construct, spawn, run(), which returns when every task has ended. Tasks reach services by
 // reference, so a program that cannot wait for them leaves by std::_Exit, never by destruction.

@@ -23,8 +23,9 @@ using TlsSocket = asio::ssl::stream<tcp::socket>;
 using boost::system::error_code;
 constexpr auto kLater = asio::as_tuple(asio::use_awaitable);
 
-// Cancels a socket when a wait lasts past its deadline. The timer is armed lazily: a wait that ends in
-// time costs two stores, and the timer, when it fires early, re-arms itself for the wait of then.
+// Cancels a socket when a wait lasts past its deadline. The timer is armed lazily: a wait that ends
+// in time costs two stores, and the timer, when it fires early, re-arms itself for the wait of
+// then.
 class Watchdog {
  public:
   template <class Cancel>
@@ -179,8 +180,8 @@ core::Task<core::Result<tcp::socket>> connect_tcp(IoRuntime& runtime, Endpoint e
     targets.emplace_back(address, endpoint.port);
   } else {
     tcp::resolver resolver(runtime.context());
-    const auto [error, found] = co_await resolver.async_resolve(
-        endpoint.host, std::to_string(endpoint.port), kLater);
+    const auto [error, found] =
+        co_await resolver.async_resolve(endpoint.host, std::to_string(endpoint.port), kLater);
     if (error) co_return cannot_connect(endpoint, origin, error.message());
     for (const auto& entry : found) targets.push_back(entry.endpoint());
   }
@@ -239,8 +240,8 @@ class TcpListener final : public Listener {
     auto [error, socket] = co_await acceptor_.async_accept(kLater);
     if (error) {
       const bool closed = error == asio::error::operation_aborted || !acceptor_.is_open();
-      co_return core::fail(closed ? core::Code::closed : core::Code::overloaded,
-                           core::Origin::self, core::Retry::safe, "accept: " + error.message());
+      co_return core::fail(closed ? core::Code::closed : core::Code::overloaded, core::Origin::self,
+                           core::Retry::safe, "accept: " + error.message());
     }
     error_code ignored;
     socket.set_option(tcp::no_delay(true), ignored);

@@ -3,8 +3,10 @@
 //
 // - read_some fills at most `into`, returns how many bytes came (> 0). The peer's orderly end is
 //   Code::closed with retry never; a reset is Code::closed, retry unknown_outcome.
-// - write_all returns when the kernel has taken every slice; the caller keeps them alive until then.
-// - A passed deadline is Code::timeout. On a plain socket the other direction stays usable (a server
+// - write_all returns when the kernel has taken every slice; the caller keeps them alive until
+// then.
+// - A passed deadline is Code::timeout. On a plain socket the other direction stays usable (a
+// server
 //   answers 408 after a body that never came); a TLS stream is only good for close() then.
 #pragma once
 

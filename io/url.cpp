@@ -25,8 +25,8 @@ std::string Url::authority() const {
 core::Result<Url> parse_url(std::string_view text) {
   const auto bad = [text](std::string_view why) {
     return core::fail(core::Code::invalid_argument, core::Origin::self, core::Retry::never,
-                      "'" + std::string(text) + "' is no address like http://127.0.0.1:7080: " +
-                          std::string(why));
+                      "'" + std::string(text) +
+                          "' is no address like http://127.0.0.1:7080: " + std::string(why));
   };
   Url url;
   const std::size_t scheme_end = text.find("://");
@@ -40,7 +40,8 @@ core::Result<Url> parse_url(std::string_view text) {
   const std::string_view authority = rest.substr(0, path_start);
   std::string_view path = rest.substr(path_start);
   if (!is_visible_ascii(rest)) return bad("it holds a space or a character that must be encoded");
-  if (path.find_first_of("?#") != std::string_view::npos) return bad("'?' and '#' mean nothing here");
+  if (path.find_first_of("?#") != std::string_view::npos)
+    return bad("'?' and '#' mean nothing here");
   if (authority.find('@') != std::string_view::npos) return bad("credentials do not belong here");
   if (authority.empty() || !core::http::is_authority(authority)) return bad("the host is missing");
 

@@ -1,8 +1,8 @@
 #include "io/worker_pool.hpp"
 
-#include <pthread.h>
-
 #include <utility>
+
+#include <pthread.h>
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/executor_work_guard.hpp>
@@ -37,10 +37,11 @@ core::Task<> WorkerPool::run(std::function<void()> job) {
         auto resume = std::make_shared<decltype(handler)>(std::move(handler));
         auto guard = asio::make_work_guard(runtime_.context());
         const std::lock_guard lock(mutex_);
-        jobs_.emplace_back([this, job = std::move(job), resume, guard = std::move(guard)]() mutable {
-          job();
-          asio::post(runtime_.context(), [resume] { std::move (*resume)(); });
-        });
+        jobs_.emplace_back(
+            [this, job = std::move(job), resume, guard = std::move(guard)]() mutable {
+              job();
+              asio::post(runtime_.context(), [resume] { std::move (*resume)(); });
+            });
         wake_.notify_one();
       },
       asio::use_awaitable);

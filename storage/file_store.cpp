@@ -243,7 +243,8 @@ FileStore::FileStore(path folder, core::Workers& workers)
       workers_(workers),
       run_(random_word()) {}
 
-Result<std::unique_ptr<FileStore>> FileStore::open(Settings settings, core::Workers& workers) {
+Result<std::unique_ptr<FileStore>> FileStore::open(const Settings& settings,
+                                                   core::Workers& workers) {
   std::error_code error;
   const path folder = std::filesystem::absolute(settings.folder, error).lexically_normal();
   if (error || settings.folder.empty()) {

@@ -36,7 +36,7 @@ class FileStore final : public core::ObjectStore {
 
   // Blocks: for start-up. Removes temporary files that a process left behind when it died; those of
   // a process that is alive stay. workers must outlive the store.
-  [[nodiscard]] static core::Result<std::unique_ptr<FileStore>> open(Settings settings,
+  [[nodiscard]] static core::Result<std::unique_ptr<FileStore>> open(const Settings& settings,
                                                                      core::Workers& workers);
 
   core::Task<core::Result<core::ObjectVersion>> put(core::PutObject object,

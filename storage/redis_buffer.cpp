@@ -1,4 +1,5 @@
-// The side of the buffer that ingest and health use; the pipeline's side is redis_buffer_pipeline.cpp.
+// The side of the buffer that ingest and health use; the pipeline's side is
+// redis_buffer_pipeline.cpp.
 #include "storage/redis_buffer.hpp"
 
 #include <charconv>
@@ -53,10 +54,10 @@ Result<io::RespSettings> parse_redis_url(std::string_view url) {
     std::string address(url.substr(0, slash));
     if (address.rfind(':') == std::string::npos || address.ends_with(']')) address += ":6379";
     auto endpoint = io::parse_endpoint(address);
-    const auto [end, error] = std::from_chars(database.data(), database.data() + database.size(),
-                                              settings.database);
-    if (endpoint && (database.empty() || (error == std::errc{} &&
-                                          end == database.data() + database.size()))) {
+    const auto [end, error] =
+        std::from_chars(database.data(), database.data() + database.size(), settings.database);
+    if (endpoint &&
+        (database.empty() || (error == std::errc{} && end == database.data() + database.size()))) {
       settings.endpoint = std::move(*endpoint);
       return settings;
     }
@@ -87,8 +88,8 @@ std::string RedisBuffer::record_key(const core::RecordId& id) const {
 
 std::string RedisBuffer::idempotency_key(const core::IdempotencyKey& name) const {
   const std::string hash = core::sha256(core::as_bytes(name.tenant + '\0' + name.key)).hex();
-  const auto partition = static_cast<std::uint32_t>(std::stoul(hash.substr(0, 8), nullptr, 16)) %
-                         settings_.partitions;
+  const auto partition =
+      static_cast<std::uint32_t>(std::stoul(hash.substr(0, 8), nullptr, 16)) % settings_.partitions;
   return key(partition, "key:" + hash.substr(0, 40));
 }
 
@@ -146,9 +147,7 @@ Task<Result<void>> RedisBuffer::check(Deadline deadline) {
   if (!health_) {
     if (auto made = co_await make_groups(deadline); !made) co_return made;
   }
-  auto figures = co_await stats(deadline);
-  if (!figures) co_return pass(std::move(figures));
-  stats_ = std::move(*figures);
+  if (auto figures = co_await stats(deadline); !figures) co_return pass(std::move(figures));
   stats_.memory_used = std::strtoull(facts->info.at("used_memory").c_str(), nullptr, 10);
   stats_.memory_max = std::strtoull(facts->info.at("maxmemory").c_str(), nullptr, 10);
   co_return Result<void>{};
@@ -186,10 +185,10 @@ Task<Result<void>> RedisBuffer::check_partitions(Deadline deadline) {
   const auto replies = co_await call(std::move(batch), deadline);
   if (!replies) co_return pass(replies);
   if (const std::string& theirs = replies->back().text; theirs != ours) {
-    co_return core::fail(Code::misconfigured, Origin::buffer, Retry::safe,
-                         "buffer.partitions is " + ours + " but this buffer was made with " + theirs +
-                             ". Set it back; or drain the buffer first and then: redis-cli DEL " +
-                             name);
+    co_return core::fail(
+        Code::misconfigured, Origin::buffer, Retry::safe,
+        "buffer.partitions is " + ours + " but this buffer was made with " + theirs +
+            ". Set it back; or drain the buffer first and then: redis-cli DEL " + name);
   }
   co_return Result<void>{};
 }
@@ -210,13 +209,14 @@ Task<RedisBuffer::Replies> RedisBuffer::call(CommandBatch batch, Deadline deadli
 
 Task<Result<core::Reservation>> RedisBuffer::reserve(core::IdempotencyKey name, core::RecordId id,
                                                      Deadline deadline) {
-  const auto lease = std::chrono::duration_cast<std::chrono::milliseconds>(
-      settings_.reservation_lease);
+  const auto lease =
+      std::chrono::duration_cast<std::chrono::milliseconds>(settings_.reservation_lease);
   const std::string where = idempotency_key(name);
   const std::string id_text = id.str();
   const std::string lease_ms = std::to_string(lease.count());
   CommandBatch batch;
-  batch.add({"EVAL", scripts::kReserve, "1", where, id_text, lease_ms});
+  batch.add(
+      {"EVAL", scripts::kReserve, "1", where, id_text, lease_ms, settings_.node, settings_.run});
   const auto replies = co_await call(std::move(batch), deadline);
   if (!replies) co_return pass(replies);
   const auto& answer = replies->front().elements;
@@ -237,7 +237,8 @@ Task<> RedisBuffer::abandon(core::IdempotencyKey name, core::RecordId id) {
   CommandBatch batch;
   batch.add({"EVAL", scripts::kAbandon, "1", where, id_text});
   // Best effort: the lease ends it otherwise.
-  static_cast<void>(co_await call(std::move(batch), runtime_.steady_now() + std::chrono::seconds(2)));
+  static_cast<void>(
+      co_await call(std::move(batch), runtime_.steady_now() + std::chrono::seconds(2)));
 }
 
 Task<Result<core::Appended>> RedisBuffer::append(const core::SealedObject& object,
@@ -250,8 +251,7 @@ Task<Result<core::Appended>> RedisBuffer::append(const core::SealedObject& objec
     if (!health_) {
       last = health_.error();
       if (last.code == Code::misconfigured || last.code == Code::denied) break;
-      co_await checked_->wait(std::min(deadline,
-                                       runtime_.steady_now() + std::chrono::seconds(1)));
+      co_await checked_->wait(std::min(deadline, runtime_.steady_now() + std::chrono::seconds(1)));
       continue;
     }
     auto replies = co_await append_once(object, receipt_head, name, deadline);
@@ -272,7 +272,8 @@ Task<Result<core::Appended>> RedisBuffer::append(const core::SealedObject& objec
     const bool whole = exec.is_array() && exec.elements.size() == 2 &&
                        exec.elements[1].is_array() && !exec.elements[1].elements.empty();
     if (!whole) {
-      const Reply* failed = exec.is_array() && exec.elements.size() == 2 ? &exec.elements[1] : &exec;
+      const Reply* failed =
+          exec.is_array() && exec.elements.size() == 2 ? &exec.elements[1] : &exec;
       co_return core::Failure(classify(*failed));
     }
     const auto& answer = exec.elements[1].elements;
@@ -294,12 +295,16 @@ Task<RedisBuffer::Replies> RedisBuffer::append_once(const core::SealedObject& ob
   const core::Envelope& envelope = object.envelope();
   const std::uint32_t partition = envelope.id.partition();
   const std::string record = record_key(envelope.id);
-  std::vector<std::string> script = {"EVAL", std::string(scripts::kAppend), name ? "5" : "4", record,
-                                     key(partition, "wal"), key(partition, "pending"),
+  std::vector<std::string> script = {"EVAL",
+                                     std::string(scripts::kAppend),
+                                     name ? "5" : "4",
+                                     record,
+                                     key(partition, "wal"),
+                                     key(partition, "pending"),
                                      key(partition, "counters")};
   if (name) script.push_back(idempotency_key(*name));
-  const auto window = std::chrono::duration_cast<std::chrono::milliseconds>(
-      settings_.idempotency_window);
+  const auto window =
+      std::chrono::duration_cast<std::chrono::milliseconds>(settings_.idempotency_window);
   for (std::string argument :
        {envelope.id.str(), std::to_string(object.stored_size()), object.stored_sha256().hex(),
         std::move(receipt_head), envelope.sha256.hex(), std::to_string(window.count())}) {

@@ -1,9 +1,10 @@
 // RedisBuffer: the write-ahead buffer in Redis Streams (keys and scripts: redis_scripts.hpp).
 //
 // - append sends SET + script in one MULTI/EXEC; with `appendfsync always` Redis answers after its
-//   fsync, so the answer is the acknowledgement's foundation. A broken connection is tried again with
-//   the same id until the deadline: the script makes that harmless.
-// - Redis's settings are checked at start, after every lost connection and every check interval. While
+//   fsync, so the answer is the acknowledgement's foundation. A broken connection is tried again
+//   with the same id until the deadline: the script makes that harmless.
+// - Redis's settings are checked at start, after every lost connection and every check interval.
+// While
 //   they do not hold, health() says why and append refuses.
 // - A pipeline's consumer is named after the node, so a restarted node finds its own entries.
 // I/O thread only; owned by main; run() must be spawned and ends after close().
@@ -26,7 +27,8 @@ struct RedisBufferSettings {
   std::string prefix = "daybook";
   std::uint32_t partitions = 4;
   std::string durability = "fsync";
-  std::string node;                     // this node's consumer name
+  std::string node;  // this node's consumer name
+  std::string run;   // unlike that of any earlier process of this node
   std::size_t append_connections = 16;
   core::Duration check_interval{};
   core::Duration idempotency_window{};
@@ -69,12 +71,13 @@ class RedisBuffer final : public core::WriteAheadBuffer {
   core::Task<core::Result<void>> release(std::vector<core::BufferEntry> entries,
                                          core::Deadline deadline) override;
   core::Task<core::Result<void>> park(core::ParkedRecord record, core::Deadline deadline) override;
-  core::Task<core::Result<std::vector<core::ParkedRecord>>> parked(core::Deadline deadline) override;
+  core::Task<core::Result<std::vector<core::ParkedRecord>>> parked(
+      core::Deadline deadline) override;
   core::Task<core::Result<std::size_t>> unpark(std::vector<core::RecordId> ids,
                                                core::Deadline deadline) override;
 
-  core::Task<core::Result<std::optional<core::BufferedHead>>> find(core::RecordId id,
-                                                                   core::Deadline deadline) override;
+  core::Task<core::Result<std::optional<core::BufferedHead>>> find(
+      core::RecordId id, core::Deadline deadline) override;
   core::Task<core::Result<core::ByteVector>> read_range(core::RecordId id, std::uint64_t offset,
                                                         std::uint64_t length,
                                                         core::Deadline deadline) override;

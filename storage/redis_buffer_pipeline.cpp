@@ -131,9 +131,15 @@ Task<Result<void>> RedisBuffer::make_groups(Deadline deadline) {
 Task<Result<std::vector<BufferEntry>>> RedisBuffer::read(std::size_t max, core::Duration wait) {
   const auto wait_ms = std::chrono::duration_cast<std::chrono::milliseconds>(wait).count();
   const std::size_t each = std::max<std::size_t>(1, max / settings_.partitions);
-  std::vector<std::string> command = {"XREADGROUP", "GROUP", std::string(kGroup), settings_.node,
-                                      "COUNT", std::to_string(each), "BLOCK",
-                                      std::to_string(std::max<std::int64_t>(1, wait_ms)), "STREAMS"};
+  std::vector<std::string> command = {"XREADGROUP",
+                                      "GROUP",
+                                      std::string(kGroup),
+                                      settings_.node,
+                                      "COUNT",
+                                      std::to_string(each),
+                                      "BLOCK",
+                                      std::to_string(std::max<std::int64_t>(1, wait_ms)),
+                                      "STREAMS"};
   for (std::uint32_t p = 0; p < settings_.partitions; ++p) command.push_back(key(p, "wal"));
   command.insert(command.end(), settings_.partitions, ">");
   CommandBatch batch;
@@ -165,8 +171,8 @@ Task<Result<std::vector<BufferEntry>>> RedisBuffer::read_own_pending(Deadline de
     std::string after = "0";
     for (;;) {
       CommandBatch batch;
-      batch.add({"XREADGROUP", "GROUP", kGroup, settings_.node, "COUNT", "1000", "STREAMS", wal,
-                 after});
+      batch.add(
+          {"XREADGROUP", "GROUP", kGroup, settings_.node, "COUNT", "1000", "STREAMS", wal, after});
       const auto replies = co_await call(std::move(batch), deadline);
       if (!replies) co_return pass(replies);
       const Reply& streams = replies->front();
@@ -182,8 +188,8 @@ Task<Result<std::vector<BufferEntry>>> RedisBuffer::read_own_pending(Deadline de
 
 Task<Result<std::vector<BufferEntry>>> RedisBuffer::claim(core::Duration lease, std::size_t max,
                                                           Deadline deadline) {
-  const std::string idle_ms = std::to_string(
-      std::chrono::duration_cast<std::chrono::milliseconds>(lease).count());
+  const std::string idle_ms =
+      std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(lease).count());
   const std::string count = std::to_string(max);
   CommandBatch batch;
   for (std::uint32_t p = 0; p < settings_.partitions; ++p) {
@@ -235,9 +241,12 @@ Task<Result<void>> RedisBuffer::release(std::vector<BufferEntry> entries, Deadli
   for (const BufferEntry& entry : entries) by_partition[entry.id.partition()].push_back(&entry);
   CommandBatch batch;
   for (const auto& [partition, group] : by_partition) {
-    std::vector<std::string> command = {"EVAL", std::string(scripts::kRelease),
-                                        std::to_string(3 + group.size()), key(partition, "wal"),
-                                        key(partition, "pending"), key(partition, "counters")};
+    std::vector<std::string> command = {"EVAL",
+                                        std::string(scripts::kRelease),
+                                        std::to_string(3 + group.size()),
+                                        key(partition, "wal"),
+                                        key(partition, "pending"),
+                                        key(partition, "counters")};
     for (const BufferEntry* entry : group) command.push_back(record_key(entry->id));
     command.emplace_back(kGroup);
     for (const BufferEntry* entry : group) {
@@ -260,8 +269,8 @@ Task<Result<void>> RedisBuffer::park(core::ParkedRecord record, Deadline deadlin
   const std::string id = record.entry.id.str();
   const std::string text = to_json(record);
   CommandBatch batch;
-  batch.add({"EVAL", scripts::kPark, "3", wal, pending, parked, kGroup, id, record.entry.position,
-             text});
+  batch.add(
+      {"EVAL", scripts::kPark, "3", wal, pending, parked, kGroup, id, record.entry.position, text});
   const auto replies = co_await call(std::move(batch), deadline);
   if (!replies) co_return pass(replies);
   co_return Result<void>{};
@@ -371,6 +380,7 @@ Task<Result<core::BufferStats>> RedisBuffer::stats(Deadline deadline) {
   }
   total.memory_used = stats_.memory_used;
   total.memory_max = stats_.memory_max;
+  stats_ = total;
   co_return total;
 }
 

@@ -12,8 +12,8 @@ core::Failure wrong(const std::string& detail) {
 
 core::Failure setting(const std::string& name, const std::string& is, const std::string& why,
                       const std::string& mend) {
-  return wrong("Redis setting " + name + " is '" + is + "': " + why + " Mend it with: redis-cli CONFIG SET " +
-               name + " " + mend + " (and in redis.conf)");
+  return wrong("Redis setting " + name + " is '" + is + "': " + why +
+               " Mend it with: redis-cli CONFIG SET " + name + " " + mend + " (and in redis.conf)");
 }
 
 std::string value_of(const std::map<std::string, std::string>& map, const std::string& name) {

@@ -2,26 +2,29 @@
 // payload bytes are written by a plain SET in the same MULTI (design: big bytes never pass Lua).
 //
 // One partition p lives under the hash tag {<prefix>:p}:
-//   :wal          stream, one small entry per pending record: id, size, sha256 (of the stored bytes)
-//   :record:<id>  the stored bytes
-//   :pending      hash id -> position in :wal
-//   :parked       hash id -> JSON of the parked record
-//   :counters     hash accepted, released, bytes (stored bytes of what is pending or parked)
-//   :key:<hash>   hash state, id, digest, receipt: one idempotency key
+//   :wal          stream, one small entry per pending record: id, size, sha256 (of the stored
+//   bytes) :record:<id>  the stored bytes :pending      hash id -> position in :wal :parked hash id
+//   -> JSON of the parked record :counters     hash accepted, released, bytes (stored bytes of what
+//   is pending or parked) :key:<hash>   hash state, id, node, run, digest, position, receipt: one
+//   idempotency key
 #pragma once
 
 #include <string_view>
 
 namespace daybook::storage::scripts {
 
-// KEYS: key. ARGV: id, lease ms. -> {'reserved'} | {'in_flight'} | {'settled', digest, receipt}
+// KEYS: key. ARGV: id, lease ms, node, run. -> {'reserved'} | {'in_flight'} | {'settled', digest,
+// receipt} A reservation of an earlier run of the same node is nobody's any more.
 inline constexpr std::string_view kReserve = R"lua(
 local state = redis.call('HGET', KEYS[1], 'state')
 if state == 'settled' then
   return {'settled', redis.call('HGET', KEYS[1], 'digest'), redis.call('HGET', KEYS[1], 'receipt')}
 end
-if state and redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return {'in_flight'} end
-redis.call('HSET', KEYS[1], 'state', 'reserved', 'id', ARGV[1])
+if state and redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then
+  local owner = redis.call('HMGET', KEYS[1], 'node', 'run')
+  if owner[1] ~= ARGV[3] or owner[2] == ARGV[4] then return {'in_flight'} end
+end
+redis.call('HSET', KEYS[1], 'state', 'reserved', 'id', ARGV[1], 'node', ARGV[3], 'run', ARGV[4])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return {'reserved'}
 )lua";
@@ -57,6 +60,7 @@ redis.call('HSET', KEYS[3], ARGV[1], position)
 redis.call('HINCRBY', KEYS[4], 'accepted', 1)
 redis.call('HINCRBY', KEYS[4], 'bytes', ARGV[2])
 if KEYS[5] then
+  redis.call('HDEL', KEYS[5], 'node', 'run')
   redis.call('HSET', KEYS[5], 'state', 'settled', 'id', ARGV[1], 'digest', ARGV[5],
              'position', position, 'receipt', ARGV[4] .. ',"position":"' .. position .. '"}')
   redis.call('PEXPIRE', KEYS[5], ARGV[6])
@@ -99,7 +103,8 @@ redis.call('HSET', KEYS[2], ARGV[1], position)
 return 1
 )lua";
 
-// KEYS: wal, parked, counters. -> accepted, released, pending, parked, bytes, position of the oldest
+// KEYS: wal, parked, counters. -> accepted, released, pending, parked, bytes, position of the
+// oldest
 inline constexpr std::string_view kStats = R"lua(
 local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)
 return {redis.call('HGET', KEYS[3], 'accepted') or '0', redis.call('HGET', KEYS[3], 'released') or '0',

@@ -10,14 +10,14 @@
 
 namespace daybook::storage {
 
-// Whether the answer to a PUT proves that the store holds these bytes: an ETag that is their MD5 or an
-// x-amz-checksum-sha256 that is their digest, and nothing that contradicts it. Stores may have other
-// ETags (encrypted or multipart objects); that proves nothing either way.
+// Whether the answer to a PUT proves that the store holds these bytes: an ETag that is their MD5 or
+// an x-amz-checksum-sha256 that is their digest, and nothing that contradicts it. Stores may have
+// other ETags (encrypted or multipart objects); that proves nothing either way.
 [[nodiscard]] bool confirms(const core::http::Fields& answer, core::Bytes md5,
                             const core::Sha256& sha256);
 
-// Whether the bytes of a GET agree with the checksums beside them (SHA-256 and CRC-32; a checksum of
-// checksums, "…-3", says nothing about the whole). Empty: they do; otherwise what does not.
+// Whether the bytes of a GET agree with the checksums beside them (SHA-256 and CRC-32; a checksum
+// of checksums, "…-3", says nothing about the whole). Empty: they do; otherwise what does not.
 [[nodiscard]] std::string contradiction(const core::http::Fields& answer, core::Bytes body);
 // Whether there is anything that contradiction() would compare.
 [[nodiscard]] bool states_checksum(const core::http::Fields& answer);

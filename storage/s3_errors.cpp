@@ -25,9 +25,10 @@ std::string_view element(std::string_view xml, std::string_view name) {
 // Codes, regions and host names: short words.
 std::string word(std::string_view text) {
   const bool sound = text.size() <= kCodeBytesMax && std::ranges::all_of(text, [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           c == '.' || c == '-' || c == '_' || c == ':' || c == '/';
-  });
+                       return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                              (c >= 'A' && c <= 'Z') || c == '.' || c == '-' || c == '_' ||
+                              c == ':' || c == '/';
+                     });
   return sound ? std::string(text) : "";
 }
 
@@ -47,7 +48,9 @@ std::string_view first_element(std::string_view xml) {
     const std::size_t start = xml.find_first_not_of(" \t\r\n");
     if (start == std::string_view::npos) return {};
     xml.remove_prefix(start);
-    const std::string_view end = xml.starts_with("<?") ? "?>" : xml.starts_with("<!--") ? "-->" : "";
+    const std::string_view end = xml.starts_with("<?")     ? "?>"
+                                 : xml.starts_with("<!--") ? "-->"
+                                                           : "";
     if (end.empty()) return xml;
     const std::size_t at = xml.find(end);
     if (at == std::string_view::npos) return {};
@@ -119,19 +122,27 @@ Rule rule_of_status(int status) {
       return {"", Code::denied, Retry::never,
               "Check archive.s3_access_key, archive.s3_secret_key, the bucket's policy and this "
               "machine's clock."};
-    case 404: return {"", Code::not_found, Retry::never, ""};
+    case 404:
+      return {"", Code::not_found, Retry::never, ""};
     case 408:
-    case 429: return {"", Code::unavailable, Retry::safe, ""};
-    case 409: return {"", Code::conflict, Retry::safe, ""};
-    case 412: return {"", Code::conflict, Retry::never, ""};
-    case 413: return {"", Code::too_large, Retry::never, ""};
+    case 429:
+      return {"", Code::unavailable, Retry::safe, ""};
+    case 409:
+      return {"", Code::conflict, Retry::safe, ""};
+    case 412:
+      return {"", Code::conflict, Retry::never, ""};
+    case 413:
+      return {"", Code::too_large, Retry::never, ""};
     case 416:
       return {"", Code::invalid_argument, Retry::never, "The object ends before this range."};
     case 501:
       return {"", Code::misconfigured, Retry::never, "The store lacks something Daybook needs."};
-    case 503: return {"", Code::unavailable, Retry::safe, "The store is not ready."};
-    case 507: return {"", Code::out_of_space, Retry::safe, "The store is full."};
-    default: break;
+    case 503:
+      return {"", Code::unavailable, Retry::safe, "The store is not ready."};
+    case 507:
+      return {"", Code::out_of_space, Retry::safe, "The store is full."};
+    default:
+      break;
   }
   if (status >= 500) return {"", Code::unavailable, Retry::unknown_outcome, ""};
   if (status >= 400) return {"", Code::invalid_argument, Retry::never, ""};

@@ -27,8 +27,8 @@ constexpr std::uint64_t kObjectBytesMax = core::limits::kBodyBytesCeiling + 4 * 
 // Answers that are no object: error documents and lists of one key.
 constexpr std::uint64_t kDocumentBytesMax = 1 * core::MiB;
 
-// Bodies from here on are sent only when the store asks for them: a refusal then costs one round trip
-// instead of the body. Smaller ones are on their way before an answer could come.
+// Bodies from here on are sent only when the store asks for them: a refusal then costs one round
+// trip instead of the body. Smaller ones are on their way before an answer could come.
 constexpr std::uint64_t kExpectContinueBytes = 1 * core::MiB;
 
 // Hashing less than this holds up the I/O thread for less time than handing it to a worker would.
@@ -120,8 +120,8 @@ Result<void> check_settings(const S3Store::Settings& settings, const io::Url& ur
     return fail(Code::misconfigured, Retry::never, std::move(what));
   };
   const auto is_bucket_character = [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           c == '.' || c == '-' || c == '_';
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
+           c == '-' || c == '_';
   };
   if (settings.bucket.empty()) return bad("archive.s3_bucket is empty: name the bucket.");
   if (!std::ranges::all_of(settings.bucket, is_bucket_character) || settings.bucket == "." ||
@@ -149,11 +149,11 @@ std::string host_of(const S3Store::Settings& settings, const io::Url& url) {
 
 // One request, before it is signed. Empty key: the bucket itself.
 struct S3Store::Call {
-  std::string method;
-  std::string key;
-  core::sigv4::NamedValues query;
-  core::sigv4::NamedValues fields;
-  core::Slices body;
+  std::string method{};
+  std::string key{};
+  core::sigv4::NamedValues query{};
+  core::sigv4::NamedValues fields{};
+  core::Slices body{};
   core::Sha256 sha256 = core::sha256(core::Bytes{});
   std::uint64_t response_bytes_max = kDocumentBytesMax;
 };
@@ -219,9 +219,9 @@ core::Task<Result<io::HttpResponse>> S3Store::send(Call call, core::Deadline dea
 
   sigv4::Request signed_parts{call.method, path, call.query, call.fields};
   signed_parts.headers.emplace_back("Host", host_);
-  const auto added = sigv4::sign(std::move(signed_parts),
-                                 {settings_.access_key, settings_.secret_key, ""},
-                                 {settings_.region, "s3", runtime_.now()}, call.sha256.hex());
+  const auto added =
+      sigv4::sign(std::move(signed_parts), {settings_.access_key, settings_.secret_key, ""},
+                  {settings_.region, "s3", runtime_.now()}, call.sha256.hex());
 
   io::HttpRequest request;
   request.method = call.method;
@@ -257,8 +257,7 @@ core::Task<Result<core::ObjectVersion>> S3Store::put(core::PutObject object,
   }
   if (!md5) co_return pass(md5);
 
-  Call call{.method = "PUT", .key = object.key, .query = {}, .fields = {}, .body = object.body,
-            .sha256 = object.sha256};
+  Call call{.method = "PUT", .key = object.key, .body = object.body, .sha256 = object.sha256};
   call.fields.emplace_back("Content-Type", content_type_of(object));
   call.fields.emplace_back("Content-MD5", core::to_base64(*md5));
   for (const auto& [name, value] : object.metadata) {
@@ -382,8 +381,7 @@ core::Task<Result<core::ByteVector>> S3Store::get_range(std::string key, core::B
     co_return core::ByteVector(start, start + static_cast<std::ptrdiff_t>(range.length));
   }
   if (response->head.status != 206) co_return core::Failure(error_of(*response, doing));
-  const auto sent =
-      parse_content_range(response->head.fields.find("content-range").value_or(""));
+  const auto sent = parse_content_range(response->head.fields.find("content-range").value_or(""));
   if (sent && sent->total && *sent->total <= last) co_return range_past_end(doing);
   if (!sent || sent->first != range.offset || sent->last != last || body.size() != range.length) {
     co_return fail(Code::damaged, Retry::safe, doing + ": the store sent another range.");
@@ -396,8 +394,8 @@ core::Task<Result<void>> S3Store::probe(core::Deadline deadline) {
   if (!response) co_return pass(response);
   if (response->head.status == 200) co_return Result<void>{};
   // An answer to HEAD has no words; an answer to GET says what is wrong.
-  response = co_await send(
-      {.method = "GET", .key = "", .query = {{"list-type", "2"}, {"max-keys", "1"}}}, deadline);
+  response =
+      co_await send({.method = "GET", .query = {{"list-type", "2"}, {"max-keys", "1"}}}, deadline);
   if (!response) co_return pass(response);
   if (response->head.status == 200) co_return Result<void>{};
   core::Error error = error_of(*response, "probing the bucket " + settings_.bucket);

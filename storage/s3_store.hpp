@@ -1,7 +1,9 @@
 // S3Store: the object store port over an S3 service (AWS, Ceph radosgw, MinIO, …), signed with
-// Signature V4, path or virtual-host style, http or https. I/O thread only; hashing goes to the workers.
+// Signature V4, path or virtual-host style, http or https. I/O thread only; hashing goes to the
+// workers.
 //
-// - put: one PUT. The signed x-amz-content-sha256 and Content-MD5 make the store check the bytes. It
+// - put: one PUT. The signed x-amz-content-sha256 and Content-MD5 make the store check the bytes.
+// It
 //   succeeds only when the store's answer names the bytes too: an ETag that is their MD5, or their
 //   x-amz-checksum-sha256. Without that proof the object is read back and compared.
 // - get: what the store says about the bytes (length, range, checksums) must hold. Whether they are
@@ -62,8 +64,8 @@ class S3Store final : public core::ObjectStore {
   S3Store(Settings settings, io::Url url, io::IoRuntime& runtime, core::Workers& workers);
 
   core::Task<core::Result<io::HttpResponse>> send(Call call, core::Deadline deadline);
-  core::Task<core::Result<void>> read_back(std::string key, std::string version, core::Sha256 sha256,
-                                           core::Deadline deadline);
+  core::Task<core::Result<void>> read_back(std::string key, std::string version,
+                                           core::Sha256 sha256, core::Deadline deadline);
   core::Task<core::Result<core::ByteVector>> get_version(std::string key, std::string version,
                                                          core::Deadline deadline);
   core::Task<core::Result<core::ByteVector>> get_range(std::string key, core::ByteRange range,

@@ -51,6 +51,10 @@ Task<Result<void>> Trail::add(core::RecordId id, core::Sha256 sha256, std::uint6
   co_return co_await lines_.submit(std::move(line));
 }
 
+Task<Result<void>> Trail::recover() {
+  return lines_.submit({});
+}
+
 Task<Result<void>> Trail::commit(std::vector<std::string> lines) {
   Result<void> outcome;
   co_await writer_.run([&] { outcome = write(lines); });
@@ -104,10 +108,10 @@ core::Failure Trail::failure(const char* doing) {
   const int cause = errno;
   if (file_ >= 0) ::close(file_);
   file_ = -1;  // never written again: after a failed fsync nobody knows what is on disk
-  return core::fail(cause == ENOSPC ? Code::out_of_space : Code::unavailable, Origin::self,
-                    Retry::safe,
-                    std::string(doing) + " the trail in " + dir_ + " failed: " +
-                        std::strerror(cause) + ". Free space or mend the disk under node.data_dir.");
+  return core::fail(
+      cause == ENOSPC ? Code::out_of_space : Code::unavailable, Origin::self, Retry::safe,
+      std::string(doing) + " the trail in " + dir_ + " failed: " + std::strerror(cause) +
+          ". Free space or mend the disk under node.data_dir.");
 }
 
 }  // namespace daybook::storage

@@ -1,22 +1,23 @@
 // Trail: this node's own list of acknowledged ids, one text line a record, fsynced in parallel with
-// the append to the buffer. It is for detection only: after Redis lost its tail, it tells what is gone.
+// the append to the buffer. It is for detection only: after Redis lost its tail, it tells what is
+// gone.
 //
 //   <id> <sha256 of the payload> <size> <partition>\n        in <dir>/<start time>-<number>.trail
 //
 // A line may name a record whose append failed afterwards; a record that was acknowledged without a
-// line never exists while the trail is healthy. A file whose fsync failed is closed for good and the
-// next line begins a new file. Lines go through one group commit: one fsync serves all that wait.
-// I/O thread; the file is written on `writer`, a pool of one thread.
+// line never exists while the trail is healthy. A file whose fsync failed is closed for good and
+// the next line begins a new file. Lines go through one group commit: one fsync serves all that
+// wait. I/O thread; the file is written on `writer`, a pool of one thread.
 #pragma once
 
 #include <memory>
 #include <string>
 
+#include "core/digest.hpp"
 #include "core/group_commit.hpp"
 #include "core/ports/runtime.hpp"
 #include "core/ports/workers.hpp"
 #include "core/record_id.hpp"
-#include "core/digest.hpp"
 #include "core/result.hpp"
 
 namespace daybook::storage {
@@ -32,6 +33,9 @@ class Trail {
 
   // Returns when the line is on disk.
   core::Task<core::Result<void>> add(core::RecordId id, core::Sha256 sha256, std::uint64_t size);
+  // Writes nothing, but begins a new file where the last one failed: call it until health() is
+  // good.
+  core::Task<core::Result<void>> recover();
   // The outcome of the last write.
   [[nodiscard]] const core::Result<void>& health() const { return health_; }
 

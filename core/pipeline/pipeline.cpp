@@ -8,6 +8,7 @@ namespace daybook::core::pipeline {
 namespace {
 
 constexpr Duration kReadWait = std::chrono::milliseconds(500);
+constexpr Duration kAwayPause = std::chrono::milliseconds(50);
 constexpr Duration kTroublePause = std::chrono::milliseconds(500);
 constexpr Duration kBufferTimeout = std::chrono::seconds(10);
 constexpr std::size_t kClaimMax = 100;
@@ -24,8 +25,7 @@ Pipeline::Pipeline(Runtime& runtime, WriteAheadBuffer& buffer, std::vector<Stage
       stopped_(runtime.make_signal()),
       random_(static_cast<std::minstd_rand::result_type>(settings.seed)) {
   for (Stage* stage : stages) {
-    runners_.push_back(
-        std::make_unique<Runner>(stage, Budget(runtime, stage->concurrency())));
+    runners_.push_back(std::make_unique<Runner>(stage, Budget(runtime, stage->concurrency())));
   }
 }
 
@@ -69,20 +69,32 @@ Task<> Pipeline::pause(Duration duration) {
   if (!stopping_) co_await stopped_->wait(runtime_.steady_now() + duration);
 }
 
-double Pipeline::random() { return std::uniform_real_distribution<>(0.0, 1.0)(random_); }
+double Pipeline::random() {
+  return std::uniform_real_distribution<>(0.0, 1.0)(random_);
+}
 
 // --- taking entries ---
 
 Task<> Pipeline::read_loop() {
-  while (!stopping_ && !co_await take_own_pending()) co_await pause(kTroublePause);
+  bool took_own = false;
   while (!stopping_) {
+    // A server that is away is its own checker's trouble. One that merely breaks a promise to
+    // ingest (say, it runs without fsync) is drained all the same.
+    if (const auto health = buffer_.health(); !health && health.error().code == Code::unavailable) {
+      co_await pause(kAwayPause);
+      continue;
+    }
+    if (!took_own) {
+      took_own = co_await take_own_pending();
+      if (!took_own) co_await pause(kTroublePause);
+      continue;
+    }
     start_queued();
     if (in_hand_.size() >= settings_.records_in_flight) {
       co_await changed_->wait(runtime_.steady_now() + kReadWait);
       continue;
     }
-    auto entries =
-        co_await buffer_.read(settings_.records_in_flight - in_hand_.size(), kReadWait);
+    auto entries = co_await buffer_.read(settings_.records_in_flight - in_hand_.size(), kReadWait);
     if (entries) {
       enqueue(std::move(*entries));
     } else {
@@ -214,8 +226,8 @@ Task<Result<void>> Pipeline::run_stage(Runner& runner, Passage& passage) {
 
 Task<> Pipeline::park(const Passage& passage, std::string_view stage, Error error,
                       std::uint32_t attempts) {
-  ParkedRecord record{passage.entry, std::string(stage), error.detail,
-                      error.retry != Retry::never, attempts, runtime_.now()};
+  ParkedRecord record{passage.entry, std::string(stage), error.detail, error.retry != Retry::never,
+                      attempts,      runtime_.now()};
   const auto parked =
       co_await buffer_.park(std::move(record), runtime_.steady_now() + kBufferTimeout);
   if (parked) {

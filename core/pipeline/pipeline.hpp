@@ -1,11 +1,14 @@
 // Pipeline: takes entries from the buffer and walks each through the stages.
 //
 // - At most records_in_flight records are on their way; the reader waits beyond it.
-// - A stage's attempt that fails is repeated with growing waits; a record whose attempts are used up,
-//   or that can never succeed, is parked with its reason. Records parked by an outage are tried again
-//   every parked_retry without anybody asking.
-// - Entries in hand are renewed every third of the lease; a dead owner's entries are claimed after it.
-// - Nothing is released unless every stage before it succeeded. stop() leaves unfinished records where
+// - A stage's attempt that fails is repeated with growing waits; a record whose attempts are used
+// up,
+//   or that can never succeed, is parked with its reason. Records parked by an outage are tried
+//   again every parked_retry without anybody asking.
+// - Entries in hand are renewed every third of the lease; a dead owner's entries are claimed after
+// it.
+// - Nothing is released unless every stage before it succeeded. stop() leaves unfinished records
+// where
 //   they are: in the buffer.
 // I/O thread only.
 #pragma once

@@ -1,5 +1,5 @@
-// Stage: one step of a record's way from the buffer to the archive. A stage knows nobody but its port;
-// it is idempotent, because after a crash the whole way is walked again.
+// Stage: one step of a record's way from the buffer to the archive. A stage knows nobody but its
+// port; it is idempotent, because after a crash the whole way is walked again.
 #pragma once
 
 #include <string_view>
@@ -14,7 +14,7 @@ namespace daybook::core::pipeline {
 // What the stages learn about a record on its way.
 struct Passage {
   BufferEntry entry;
-  OpenedHead head;        // from archive on
+  OpenedHead head;  // from archive on
   std::string object_key;
   ObjectVersion object;
   std::uint32_t archive_attempts = 0;

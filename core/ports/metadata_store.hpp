@@ -24,9 +24,9 @@ struct MetadataRow {
   std::string object_key;
   std::string object_location;
   std::string object_version;
-  std::string position;           // the buffer's name for the entry
-  std::uint32_t attempts = 1;     // starts of the archive stage
-  std::string state;              // "indexed"
+  std::string position;        // the buffer's name for the entry
+  std::uint32_t attempts = 1;  // starts of the archive stage
+  std::string state;           // "indexed"
   WallTime indexed_at{};
 
   friend bool operator==(const MetadataRow&, const MetadataRow&) = default;

@@ -1,8 +1,10 @@
-// Port: object storage, where payloads are archived. Adapters: storage/file_store, storage/s3_store.
-// Contract (tests/contract/object_store_contract.hpp runs it on every adapter and on the fake):
+// Port: object storage, where payloads are archived. Adapters: storage/file_store,
+// storage/s3_store. Contract (tests/contract/object_store_contract.hpp runs it on every adapter and
+// on the fake):
 // - put is atomic and idempotent: an object is seen whole or not at all, and the same bytes
 //   under the same key may be put again. When put succeeds the store has confirmed the bytes.
-// - Errors have origin object_store. A deadline that passes is Code::timeout, retry unknown_outcome.
+// - Errors have origin object_store. A deadline that passes is Code::timeout, retry
+// unknown_outcome.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +47,8 @@ class ObjectStore {
   virtual Task<Result<ObjectVersion>> put(PutObject object, Deadline deadline) = 0;
   // No such key: Code::not_found.
   virtual Task<Result<ObjectInfo>> head(std::string key, Deadline deadline) = 0;
-  // The whole object, or exactly the range asked for; a range past the end is Code::invalid_argument.
+  // The whole object, or exactly the range asked for; a range past the end is
+  // Code::invalid_argument.
   virtual Task<Result<ByteVector>> get(std::string key, std::optional<ByteRange> range,
                                        Deadline deadline) = 0;
   // Cheap proof that the store can be reached and written to with these settings.

@@ -1,5 +1,6 @@
-// Port: time, tasks and waiting, so that core needs no clock and no thread. The I/O runtime implements
-// it over Asio, the simulator over a virtual clock. Everything here is for the I/O thread only.
+// Port: time, tasks and waiting, so that core needs no clock and no thread. The I/O runtime
+// implements it over Asio, the simulator over a virtual clock. Everything here is for the I/O
+// thread only.
 #pragma once
 
 #include <memory>

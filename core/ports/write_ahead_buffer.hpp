@@ -66,10 +66,10 @@ struct BufferStats {
   std::uint64_t released = 0;
   std::uint64_t pending = 0;
   std::uint64_t parked = 0;
-  std::uint64_t bytes = 0;                   // stored bytes of pending and parked entries
-  std::optional<WallTime> oldest_pending;    // when the oldest pending entry was appended
-  std::uint64_t memory_used = 0;             // of the buffer's server
-  std::uint64_t memory_max = 0;              // 0 = no limit set
+  std::uint64_t bytes = 0;                 // stored bytes of pending and parked entries
+  std::optional<WallTime> oldest_pending;  // when the oldest pending entry was appended
+  std::uint64_t memory_used = 0;           // of the buffer's server
+  std::uint64_t memory_max = 0;            // 0 = no limit set
   [[nodiscard]] std::int64_t unaccounted() const {
     return static_cast<std::int64_t>(accepted) -
            static_cast<std::int64_t>(released + pending + parked);

@@ -1,13 +1,14 @@
 #include "core/resp/reply.hpp"
 
-#include <hiredis/read.h>
-
 #include <new>
+
+#include <hiredis/read.h>
 
 namespace daybook::core::resp {
 namespace {
 
-// hiredis calls these to build the tree; every object is a Reply, children live inside their parent.
+// hiredis calls these to build the tree; every object is a Reply, children live inside their
+// parent.
 Reply* place(const redisReadTask* task) {
   if (task->parent == nullptr) return new (std::nothrow) Reply;
   auto* parent = static_cast<Reply*>(task->parent->obj);
@@ -40,9 +41,13 @@ void* make_integer(const redisReadTask* task, long long value) {
   return reply;
 }
 
-void* make_nil(const redisReadTask* task) { return place(task); }
+void* make_nil(const redisReadTask* task) {
+  return place(task);
+}
 
-void free_object(void* object) { delete static_cast<Reply*>(object); }
+void free_object(void* object) {
+  delete static_cast<Reply*>(object);
+}
 
 redisReplyObjectFunctions kFunctions = {make_string, make_array, make_integer, make_nil,
                                         free_object};

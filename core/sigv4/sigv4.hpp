@@ -1,5 +1,5 @@
-// AWS Signature Version 4 in the Authorization header, for S3. Pure: request parts, keys and a time go
-// in, header lines come out; the clock and the connection are the caller's.
+// AWS Signature Version 4 in the Authorization header, for S3. Pure: request parts, keys and a time
+// go in, header lines come out; the clock and the connection are the caller's.
 //
 //   canonical request   method, URI, query, headers, names of the headers, SHA-256 of the body
 //   string to sign      algorithm, time, scope, SHA-256 of the canonical request
@@ -40,7 +40,8 @@ struct Request {
   NamedValues headers;  // as they will be sent; the order of equal names counts
 };
 
-// Whether the body's digest is a signed header too. S3 demands it and then checks the body against it.
+// Whether the body's digest is a signed header too. S3 demands it and then checks the body against
+// it.
 enum class PayloadHeader { signed_header, absent };
 
 // %XX for everything but unreserved characters; '/' is kept.

@@ -32,6 +32,7 @@ TEST(CliOutput, durations_use_the_two_largest_units) {
 TEST(CliOutput, a_ratio_of_nothing_is_a_dash) {
   EXPECT_EQ(human_ratio(93, 10), "9.3:1");
   EXPECT_EQ(human_ratio(93, 0), "-");
+  EXPECT_EQ(human_ratio(3, 351), "0.01:1");
 }
 
 TEST(CliOutput, control_bytes_and_bad_utf8_cannot_reach_the_terminal) {

@@ -85,7 +85,7 @@ TEST(PostFields, every_option_becomes_its_header) {
   const auto fields = record_fields(options, "a.csv", core::WallTime(1s), sha256, "key-1");
   EXPECT_EQ(fields.find("Content-Type"), "text/csv");
   EXPECT_EQ(fields.find("Content-Digest"),
-            "sha-256=:LXEWQrcmsEQBYnyp9lGSmmPTFH6pa4xzvoJ3BEqnTcg=:");  // by coreutils and base64
+            "sha-256=:LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE=:");  // by openssl
   EXPECT_EQ(fields.find("Idempotency-Key"), "key-1");
   EXPECT_EQ(fields.find("ce-type"), "org.example.login");
   EXPECT_EQ(fields.find("ce-source"), "/branch/7");

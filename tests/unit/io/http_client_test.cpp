@@ -19,7 +19,9 @@ using core::Retry;
 using tests::Peer;
 using namespace std::chrono_literals;
 
-core::Deadline in(std::chrono::milliseconds time) { return std::chrono::steady_clock::now() + time; }
+core::Deadline in(std::chrono::milliseconds time) {
+  return std::chrono::steady_clock::now() + time;
+}
 
 // A server with one script and a client of it.
 class HttpClientTest : public testing::Test {
@@ -125,13 +127,15 @@ TEST_F(HttpClientTest, keeps_a_connection_for_the_next_request) {
 }
 
 TEST_F(HttpClientTest, does_not_keep_a_connection_that_the_server_will_close) {
-  const Serving serving = serve(always("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"));
+  const Serving serving =
+      serve(always("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"));
   for (int i = 0; i < 3; ++i) EXPECT_EQ(text(get()), "ok");
   EXPECT_EQ(server_->connections(), 3);
 }
 
 TEST_F(HttpClientTest, does_not_keep_a_connection_with_bytes_nobody_asked_for) {
-  const Serving serving = serve(always("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n"));
+  const Serving serving =
+      serve(always("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n"));
   for (int i = 0; i < 3; ++i) EXPECT_EQ(text(get()), "ok");
   EXPECT_EQ(server_->connections(), 3);
 }
@@ -359,17 +363,18 @@ TEST_F(HttpClientTest, sends_the_body_after_a_second_without_100) {
 }
 
 TEST_F(HttpClientTest, skips_interim_answers) {
-  const Serving serving = serve(
-      always("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
-             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+  const Serving serving =
+      serve(always("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+                   "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
   EXPECT_EQ(text(get()), "ok");
   EXPECT_EQ(text(get()), "ok");
   EXPECT_EQ(server_->connections(), 1);
 }
 
 TEST_F(HttpClientTest, reads_a_chunked_answer_and_keeps_the_connection) {
-  const Serving serving = serve(always("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-               "3\r\nabc\r\n5;x=y\r\ndefgh\r\n0\r\nTrailer: t\r\n\r\n"));
+  const Serving serving =
+      serve(always("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                   "3\r\nabc\r\n5;x=y\r\ndefgh\r\n0\r\nTrailer: t\r\n\r\n"));
   EXPECT_EQ(text(get()), "abcdefgh");
   EXPECT_EQ(text(get()), "abcdefgh");
   EXPECT_EQ(server_->connections(), 1);
@@ -473,8 +478,7 @@ TEST_F(HttpClientTest, refuses_what_is_no_http) {
         std::string("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
         std::string("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"),
         std::string("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"),
-        "HTTP/1.1 200 OK\r\nA: " + std::string(20'000, 'a'),
-        [] {
+        "HTTP/1.1 200 OK\r\nA: " + std::string(20'000, 'a'), [] {
           std::string many;
           for (int i = 0; i < 100; ++i) many += "HTTP/1.1 100 Continue\r\n\r\n";
           return many;
@@ -530,11 +534,16 @@ TEST(Url, is_read_with_and_without_its_parts) {
 
 TEST(Url, says_what_is_wrong_with_a_bad_one) {
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"127.0.0.1:7080", "http://"},        {"ftp://host", "http://"},
-      {"http://", "host"},                  {"http://:80", "host"},
-      {"http://a:0", "port"},               {"http://a:99999", ""},
-      {"http://user:secret@host", "creden"}, {"http://host/?q", "'?'"},
-      {"http://ho st", "space"},            {"", "http://"},
+      {"127.0.0.1:7080", "http://"},
+      {"ftp://host", "http://"},
+      {"http://", "host"},
+      {"http://:80", "host"},
+      {"http://a:0", "port"},
+      {"http://a:99999", ""},
+      {"http://user:secret@host", "creden"},
+      {"http://host/?q", "'?'"},
+      {"http://ho st", "space"},
+      {"", "http://"},
   };
   for (const auto& [text, word] : cases) {
     const auto url = parse_url(text);

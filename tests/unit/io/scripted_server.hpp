@@ -1,5 +1,5 @@
-// ScriptedServer: a TCP server on loopback whose every connection runs a script of the test on a thread
-// of its own. Plain blocking sockets, sharing no code with what is tested.
+// ScriptedServer: a TCP server on loopback whose every connection runs a script of the test on a
+// thread of its own. Plain blocking sockets, sharing no code with what is tested.
 #pragma once
 
 #include <atomic>

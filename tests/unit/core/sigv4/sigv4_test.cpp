@@ -1,5 +1,5 @@
-// Known answers: the four examples of the Amazon S3 documentation on header signing, and, where it is
-// there, the published signing suite (DAYBOOK_SHARED/suites/aws-sigv4).
+// Known answers: the four examples of the Amazon S3 documentation on header signing, and, where it
+// is there, the published signing suite (DAYBOOK_SHARED/suites/aws-sigv4).
 #include "core/sigv4/sigv4.hpp"
 
 #include <algorithm>
@@ -20,7 +20,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-WallTime time_of(std::string_view text) { return parse_time(text).value(); }
+WallTime time_of(std::string_view text) {
+  return parse_time(text).value();
+}
 
 struct DocumentedExample {
   const char* name;
@@ -57,8 +59,8 @@ std::vector<DocumentedExample> documented_examples() {
 }
 
 TEST(SigV4, agrees_with_the_documented_s3_examples) {
-  const Credentials credentials{
-      "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", ""};
+  const Credentials credentials{"AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+                                ""};
   const Scope scope{"us-east-1", "s3", time_of("2013-05-24T00:00:00Z")};
   for (const DocumentedExample& example : documented_examples()) {
     SCOPED_TRACE(example.name);
@@ -174,8 +176,7 @@ void run_suite_case(const fs::path& folder, const boost::json::object& context,
       flag("sign_body") ? PayloadHeader::signed_header : PayloadHeader::absent;
   const std::string digest = sha256(as_bytes(flag("sign_body") ? parsed.body : "")).hex();
 
-  const NamedValues added =
-      sign(parsed.request, credentials, scope, digest, payload_header);
+  const NamedValues added = sign(parsed.request, credentials, scope, digest, payload_header);
   Request complete = parsed.request;
   complete.headers.insert(complete.headers.end(), added.begin(), added.end() - 1);
   const std::string canonical = canonical_request(complete, digest);
