@@ -93,7 +93,9 @@ std::string write_head(const HttpRequest& request, const std::string& host) {
     head += "Content-Length: " + std::to_string(body_bytes) + "\r\n";
   }
   if (body_bytes > 0 && request.expect_continue) head += "Expect: 100-continue\r\n";
-  for (const auto& [name, value] : request.fields.lines()) head += name + ": " + value + "\r\n";
+  for (const auto& [name, value] : request.fields.lines()) {
+    head.append(name).append(": ").append(value).append("\r\n");
+  }
   return head + "\r\n";
 }
 

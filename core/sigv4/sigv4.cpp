@@ -77,7 +77,7 @@ std::string canonical_query(const NamedValues& query) {
   std::string text;
   for (const auto& [name, value] : encoded) {
     if (!text.empty()) text += '&';
-    text += name + "=" + value;
+    text.append(name).append("=").append(value);
   }
   return text;
 }
@@ -95,7 +95,7 @@ std::string canonical_request(const Request& request, std::string_view payload_s
   std::string text = request.method + "\n" + canonical_uri(request.path) + "\n" +
                      canonical_query(request.query) + "\n";
   for (const auto& [name, value] : canonical_headers(request.headers)) {
-    text += name + ":" + value + "\n";
+    text.append(name).append(":").append(value).append("\n");
   }
   text += "\n" + signed_headers(request.headers) + "\n";
   text += payload_sha256_hex;
