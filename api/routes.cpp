@@ -93,8 +93,10 @@ Task<int> Routes::dispatch(io::HttpExchange& exchange, const Route& route, std::
     case Page::readyz:
       co_return co_await send(exchange, ready());
     case Page::status:
+      co_await services_.refresh();
       co_return co_await send(exchange, json_answer(200, services_.status_json()));
     case Page::metrics:
+      co_await services_.refresh();
       co_return co_await send(exchange, metrics_page(head));
     case Page::livez:
       break;

@@ -11,6 +11,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
+#include "core/limits.hpp"
 #include "io/runtime.hpp"
 
 namespace daybook::io {
@@ -90,6 +91,14 @@ core::Failure io_failure(const error_code& error, bool timed_out, core::Origin o
                     std::string(doing) + ": " + error.message());
 }
 
+// Asio's own condition hands the kernel 64 KiB at a time; an append is one gathered write.
+struct AllAtOnce {
+  std::size_t operator()(const error_code& error, std::size_t) const {
+    return error ? 0 : kWriteBytes;
+  }
+  static constexpr std::size_t kWriteBytes = core::limits::kBodyBytesCeiling;
+};
+
 template <class Socket>
 class SocketStream final : public Stream {
  public:
@@ -115,7 +124,7 @@ class SocketStream final : public Stream {
     buffers.reserve(slices.size());
     for (core::Bytes slice : slices) buffers.emplace_back(slice.data(), slice.size());
     write_watch_.begin(deadline);
-    const auto [error, bytes] = co_await asio::async_write(socket_, buffers, kLater);
+    const auto [error, bytes] = co_await asio::async_write(socket_, buffers, AllAtOnce{}, kLater);
     const bool timed_out = write_watch_.end();
     if (error) co_return io_failure(error, timed_out, origin_, "writing");
     co_return core::Result<void>{};

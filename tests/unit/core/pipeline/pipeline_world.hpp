@@ -1,0 +1,274 @@
+// What a pipeline runs against in a test: a virtual clock, a buffer in memory, and stores that fail
+// and dawdle when they are told to. One world may hold several nodes.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "core/frame.hpp"
+#include "core/pipeline/pipeline.hpp"
+#include "core/pipeline/stages.hpp"
+#include "tests/contract/fakes/inline_workers.hpp"
+#include "tests/contract/fakes/memory_buffer.hpp"
+#include "tests/contract/fakes/memory_metadata_store.hpp"
+#include "tests/contract/fakes/memory_object_store.hpp"
+#include "tests/unit/virtual_runtime.hpp"
+
+namespace daybook::tests {
+
+using namespace std::chrono_literals;
+
+inline core::Error outage(core::Origin origin, core::Retry retry = core::Retry::safe) {
+  return {core::Code::unavailable, origin, retry, "away for a test"};
+}
+
+struct StoreFault {
+  core::Error error;
+  bool after = false;  // the effect happened, the answer was lost
+};
+using Decide = std::function<std::optional<StoreFault>()>;
+
+class FlakyObjectStore final : public core::ObjectStore {
+ public:
+  explicit FlakyObjectStore(core::Runtime& runtime) : runtime_(runtime) {}
+
+  Decide decide;
+  core::Duration takes{};
+  std::set<std::string> stored;  // keys that were put with success or whose answer was lost
+  std::vector<core::SteadyTime> puts;
+  std::size_t running = 0;
+  std::size_t running_max = 0;
+
+  core::Task<core::Result<core::ObjectVersion>> put(core::PutObject object,
+                                                    core::Deadline deadline) override {
+    puts.push_back(runtime_.steady_now());
+    running_max = std::max(running_max, ++running);
+    if (takes != core::Duration{}) co_await runtime_.sleep(takes);
+    --running;
+    const auto fault = decide ? decide() : std::nullopt;
+    if (fault && !fault->after) co_return core::Failure(fault->error);
+    const std::string key = object.key;
+    auto version = co_await store_.put(std::move(object), deadline);
+    if (version) stored.insert(key);
+    if (fault) co_return core::Failure(fault->error);
+    co_return version;
+  }
+  core::Task<core::Result<core::ObjectInfo>> head(std::string key,
+                                                  core::Deadline deadline) override {
+    return store_.head(std::move(key), deadline);
+  }
+  core::Task<core::Result<core::ByteVector>> get(std::string key,
+                                                 std::optional<core::ByteRange> range,
+                                                 core::Deadline deadline) override {
+    return store_.get(std::move(key), range, deadline);
+  }
+  core::Task<core::Result<void>> probe(core::Deadline deadline) override {
+    return store_.probe(deadline);
+  }
+  [[nodiscard]] std::string describe() const override { return "flaky:"; }
+
+ private:
+  core::Runtime& runtime_;
+  MemoryObjectStore store_;
+};
+
+class FlakyMetadataStore final : public core::MetadataStore {
+ public:
+  explicit FlakyMetadataStore(core::Runtime& runtime) : runtime_(runtime) {}
+
+  Decide decide;
+  core::Duration takes{};
+  std::map<core::RecordId, std::size_t> inserted;  // rows by id: how often they were handed in
+  std::map<core::RecordId, core::MetadataRow> rows;
+
+  core::Task<core::Result<void>> insert(std::vector<core::MetadataRow> batch,
+                                        core::Deadline deadline) override {
+    if (takes != core::Duration{}) co_await runtime_.sleep(takes);
+    const auto fault = decide ? decide() : std::nullopt;
+    if (fault && !fault->after) co_return core::Failure(fault->error);
+    for (const core::MetadataRow& row : batch) {
+      ++inserted[row.envelope.id];
+      rows.try_emplace(row.envelope.id, row);
+    }
+    auto done = co_await store_.insert(std::move(batch), deadline);
+    if (fault) co_return core::Failure(fault->error);
+    co_return done;
+  }
+  core::Task<core::Result<std::optional<core::MetadataRow>>> find(
+      core::RecordId id, core::Deadline deadline) override {
+    return store_.find(id, deadline);
+  }
+  core::Task<core::Result<std::vector<core::MetadataRow>>> list(core::MetadataQuery query,
+                                                                core::Deadline deadline) override {
+    return store_.list(std::move(query), deadline);
+  }
+  core::Task<core::Result<void>> probe(core::Deadline deadline) override {
+    return store_.probe(deadline);
+  }
+  [[nodiscard]] std::string describe() const override { return "flaky:"; }
+
+ private:
+  core::Runtime& runtime_;
+  MemoryMetadataStore store_;
+};
+
+class RecordingObserver final : public core::PipelineObserver {
+ public:
+  std::map<std::string, std::size_t> received, done, failed, retried, parked;
+  std::vector<std::string> troubles;
+  std::size_t claimed = 0;
+
+  void on_received(std::string_view stage) override { ++received[std::string(stage)]; }
+  void on_done(std::string_view stage, core::Duration) override { ++done[std::string(stage)]; }
+  void on_failed(std::string_view stage, const core::RecordId&, std::uint32_t,
+                 const core::Error&) override {
+    ++failed[std::string(stage)];
+  }
+  void on_retry(std::string_view stage) override { ++retried[std::string(stage)]; }
+  void on_parked(std::string_view stage, const core::RecordId&, const core::Error&) override {
+    ++parked[std::string(stage)];
+  }
+  void on_trouble(std::string_view doing, const core::Error& error) override {
+    troubles.push_back(std::string(doing) + ": " + error.detail);
+  }
+  void on_claimed(std::size_t entries) override { claimed += entries; }
+};
+
+// The stored object of a record with this payload.
+inline std::string sealed_bytes(core::RecordId id, std::string_view payload) {
+  core::Envelope envelope;
+  envelope.id = id;
+  envelope.tenant = "default";
+  envelope.content_type = "text/plain";
+  envelope.size = payload.size();
+  envelope.sha256 = core::sha256(core::as_bytes(payload));
+  envelope.received_at = core::WallTime(std::chrono::milliseconds(id.unix_ms()));
+  envelope.durability = "fsync";
+  core::ByteVector frame = core::compress_frame(core::as_bytes(payload), 1);
+  envelope.frames = {static_cast<std::uint32_t>(frame.size())};
+  std::vector<core::ByteVector> frames;
+  frames.push_back(std::move(frame));
+  const core::SealedObject object(std::move(envelope), std::move(frames));
+  std::string bytes;
+  for (core::Bytes slice : object.slices()) bytes += core::as_text(slice);
+  return bytes;
+}
+
+struct WorldSettings {
+  std::size_t records_in_flight = 64;
+  std::size_t archive_concurrency = 8;
+  std::size_t batch_max = 16;
+  std::uint64_t seed = 1;
+};
+
+// One node: its own view of the shared buffer, and its own stages.
+struct Node {
+  Node(VirtualRuntime& runtime, std::shared_ptr<MemoryBufferStore> store,
+       FlakyObjectStore& objects, FlakyMetadataStore& metadata, WorldSettings settings,
+       const std::string& name)
+      : buffer(runtime, std::move(store), name),
+        archive(runtime, workers, buffer, objects,
+                {.prefix = "", .concurrency = settings.archive_concurrency, .timeout = 30s}),
+        index(runtime, metadata, settings.batch_max, 10s),
+        release(runtime, buffer, settings.batch_max, 10s),
+        pipeline(runtime, buffer, {&archive, &index, &release}, observer,
+                 {.records_in_flight = settings.records_in_flight,
+                  .lease = 60s,
+                  .parked_retry = 5min,
+                  .retry = {.attempts_max = 6, .first = 2s, .longest = 60s},
+                  .seed = settings.seed}) {}
+
+  InlineWorkers workers;
+  MemoryBuffer buffer;
+  RecordingObserver observer;
+  core::pipeline::ArchiveStage archive;
+  core::pipeline::IndexStage index;
+  core::pipeline::ReleaseStage release;
+  core::pipeline::Pipeline pipeline;
+};
+
+class World {
+ public:
+  explicit World(WorldSettings world_settings = {})
+      : settings(world_settings), node(add_node("node-1")) {
+    store->on_release = [this](const core::BufferEntry& entry) { check_release(entry); };
+  }
+  ~World() {
+    for (const auto& each : nodes_) each->pipeline.stop();
+    runtime.run_until([this] { return runtime.tasks() == 0; });
+  }
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  WorldSettings settings;
+  VirtualRuntime runtime;
+  std::shared_ptr<MemoryBufferStore> store = std::make_shared<MemoryBufferStore>();
+  FlakyObjectStore objects{runtime};
+  FlakyMetadataStore metadata{runtime};
+  std::vector<core::RecordId> accepted;
+  std::vector<core::RecordId> released;
+
+ private:
+  std::vector<std::unique_ptr<Node>> nodes_;
+
+ public:
+  Node& node;  // the first one
+
+  Node& add_node(const std::string& name) {
+    nodes_.push_back(
+        std::make_unique<Node>(runtime, store, objects, metadata, settings, name));
+    return *nodes_.back();
+  }
+  core::RecordId accept(std::string_view payload = "an audit record") {
+    const core::RecordId id = ids_.next(runtime.now(), 0);
+    node.buffer.put(id, sealed_bytes(id, payload));
+    accepted.push_back(id);
+    return id;
+  }
+  void accept_many(std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) accept("payload " + std::to_string(i));
+  }
+  // Until nothing is pending; parked records may be left.
+  void run_until_settled(core::Duration at_most = 2h) {
+    runtime.run_until([this] { return store->pending.empty(); }, at_most);
+  }
+  [[nodiscard]] std::string key_of(const core::RecordId& id) const {
+    const auto head = core::open_head(core::as_bytes(store->bytes.at(id)));
+    return core::object_key(head->envelope, "");
+  }
+  // Every accepted record is in one place, and those that are released are in the archive.
+  void expect_nothing_lost() const {
+    EXPECT_EQ(store->accepted, accepted.size());
+    EXPECT_EQ(store->accepted, store->released + store->pending.size() + store->parked.size());
+    std::set<core::RecordId> once(released.begin(), released.end());
+    EXPECT_EQ(once.size(), released.size()) << "released twice";
+    for (const core::RecordId& id : accepted) {
+      const bool buffered = store->pending.contains(id) || store->parked.contains(id);
+      EXPECT_NE(buffered, once.contains(id)) << id.str();
+      if (buffered) {
+        EXPECT_TRUE(store->bytes.contains(id)) << id.str();
+      } else {
+        EXPECT_TRUE(metadata.rows.contains(id)) << id.str();
+      }
+    }
+  }
+
+ private:
+  void check_release(const core::BufferEntry& entry) {
+    released.push_back(entry.id);
+    EXPECT_TRUE(objects.stored.contains(key_of(entry.id))) << "released before it was archived";
+    EXPECT_TRUE(metadata.rows.contains(entry.id)) << "released before it was indexed";
+  }
+
+  core::RecordIdGenerator ids_;
+};
+
+}  // namespace daybook::tests
