@@ -1,6 +1,6 @@
 #include "api/cli.hpp"
 
-#include <algorithm>
+#include <cstdlib>
 #include <functional>
 #include <string>
 
@@ -24,8 +24,7 @@ namespace {
 // Everything the options write into; it lives as long as the parser that points into it.
 struct Choices {
   std::function<int()> command;  // set by the subcommand that was chosen
-  ServerAddress server;
-  std::string timeout_text;
+  std::string url, timeout_text;
   bool json = false;
 
   ConfigSources sources;
@@ -58,11 +57,10 @@ std::string check_duration(const std::string& text) {
 }
 
 void add_server_options(CLI::App& command, Choices& choices, const char* timeout) {
-  choices.server.url = "http://127.0.0.1:7080";
-  command.add_option("--url", choices.server.url, "The server [default: http://127.0.0.1:7080]")
-      ->envname("DAYBOOK_URL")
+  command
+      .add_option("--url", choices.url,
+                  "The server [default: $DAYBOOK_URL, else http://127.0.0.1:7080]")
       ->type_name("URL");
-  choices.timeout_text.clear();
   command
       .add_option("--timeout", choices.timeout_text,
                   "Time for one request [default: " + std::string(timeout) + "]")
@@ -72,8 +70,7 @@ void add_server_options(CLI::App& command, Choices& choices, const char* timeout
 }
 
 void add_config_options(CLI::App& command, Choices& choices) {
-  command.add_option("--config", choices.config_file, "The TOML file")
-      ->envname("DAYBOOK_CONFIG")
+  command.add_option("--config", choices.config_file, "The TOML file [default: $DAYBOOK_CONFIG]")
       ->type_name("FILE");
   command
       .add_option("--set", choices.sources.overrides,
@@ -82,9 +79,18 @@ void add_config_options(CLI::App& command, Choices& choices) {
       ->allow_extra_args(false);
 }
 
-// The server's address as the options left it.
+// CLI11 asks the environment for the options of every subcommand, chosen or not, and would let it
+// overwrite a flag of the chosen one. So flags and environment are put in order here.
+std::string flag_or_environment(const std::string& flag, const char* name) {
+  if (!flag.empty()) return flag;
+  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): before any thread
+  return value == nullptr ? "" : value;
+}
+
 ServerAddress server_of(const Choices& choices, const char* timeout) {
-  ServerAddress server = choices.server;
+  ServerAddress server;
+  const std::string url = flag_or_environment(choices.url, "DAYBOOK_URL");
+  if (!url.empty()) server.url = url;
   const auto given = core::parse_duration(choices.timeout_text);
   server.timeout = given ? *given : *core::parse_duration(timeout);
   return server;
@@ -92,7 +98,8 @@ ServerAddress server_of(const Choices& choices, const char* timeout) {
 
 ConfigSources sources_of(const Choices& choices) {
   ConfigSources sources = choices.sources;
-  if (!choices.config_file.empty()) sources.file = choices.config_file;
+  const std::string file = flag_or_environment(choices.config_file, "DAYBOOK_CONFIG");
+  if (!file.empty()) sources.file = file;
   sources.environment = process_environment();
   if (!choices.listen.empty()) sources.overrides.push_back("server.listen=" + choices.listen);
   if (!choices.log_level.empty()) sources.overrides.push_back("log.level=" + choices.log_level);

@@ -2,9 +2,9 @@
 // place it came from. Nothing unknown is passed over: an unknown key, section or DAYBOOK_* name is
 // an error that names the nearest known one. All problems are reported together.
 //
-// Secrets come from the environment (DAYBOOK_X), a file the environment names (DAYBOOK_X_FILE) or a
-// file the configuration names (`x_file = "…"`); never from TOML text or argv, where they would be
-// seen by readers of a repository or of `ps`. They are never printed.
+// Secrets come from the environment (DAYBOOK_X), a file the environment names (DAYBOOK_X_FILE), or
+// a file the configuration names (`x_file = "…"`); never from TOML text or argv, where they would
+// be seen by readers of a repository or of `ps`. They are never printed.
 #pragma once
 
 #include <optional>

@@ -20,6 +20,9 @@ using core::Retry;
 using core::SteadyTime;
 using core::Task;
 
+// A Redis that was restarted is checked and taken again within this time; requests wait for it.
+constexpr auto kReconnectGrace = std::chrono::milliseconds(500);
+
 // Memory of an upload of `size` bytes: blocks being filled, hashed and compressed, and, when
 // nothing compresses, as many bytes of frames.
 std::uint64_t memory_for(std::uint64_t size) {
@@ -153,7 +156,8 @@ Task<Result<void>> Ingest::admit(const core::http::RequestHead& head, Upload& up
         "are with Content-Type (application/gzip, application/zstd).");
   }
   if (auto open = services_.admission(); !open) co_return open;
-  if (auto sound = services_.buffer.health(); !sound) co_return sound;
+  const core::Deadline soon = upload.began + kReconnectGrace;
+  if (auto sound = co_await services_.buffer.ready(soon); !sound) co_return sound;
   const bool chunked = head.framing == core::http::Framing::chunked;
   const std::uint64_t want = memory_for(chunked ? core::limits::kBlockBytes : head.content_length);
   auto share =

@@ -116,7 +116,7 @@ Result<IngestHead> read_ingest_head(const core::http::RequestHead& head,
   }
   if (const auto digest = joined(head.fields, "Content-Digest")) {
     auto expected = core::http::parse_content_digest(*digest);
-    if (!expected) return pass(std::move(expected));
+    if (!expected) return refuse("Header Content-Digest: " + expected.error().detail);
     result.expected = *expected;
   }
   auto key = read_key(head, result.envelope);

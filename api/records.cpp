@@ -220,16 +220,19 @@ Task<int> Records::replay(io::HttpExchange& exchange) {
     const auto records = co_await services_.buffer.parked(deadline());
     if (!records) co_return co_await answer(exchange, records.error());
     for (const core::ParkedRecord& record : *records) ids.push_back(record.entry.id);
-  } else if (const auto text = core::http::query_parameter(query, "id")) {
-    const auto id = core::RecordId::parse(*text);
-    if (!id) {
-      co_return co_await answer(exchange,
-                                problem(400, "invalid_argument", "'id' is no record id."));
-    }
-    ids.push_back(*id);
   } else {
-    co_return co_await answer(
-        exchange, problem(400, "invalid_argument", "Say which: ?id={record id} or ?all=true."));
+    for (const std::string& text : core::http::query_parameters(query, "id")) {
+      const auto id = core::RecordId::parse(text);
+      if (!id) {
+        co_return co_await answer(
+            exchange, problem(400, "invalid_argument", "'" + text + "' is no record id."));
+      }
+      ids.push_back(*id);
+    }
+    if (ids.empty()) {
+      co_return co_await answer(
+          exchange, problem(400, "invalid_argument", "Say which: ?id={record id} or ?all=true."));
+    }
   }
   const auto count = co_await services_.buffer.unpark(std::move(ids), deadline());
   if (!count) co_return co_await answer(exchange, count.error());

@@ -246,7 +246,8 @@ Task<> Server::stop() {
 
 // When Redis does not answer at once, the figures of its last check are shown.
 Task<> Server::refresh() {
-  if (buffer_->health()) {
+  const auto health = buffer_->health();
+  if (health || health.error().code != core::Code::unavailable) {
     static_cast<void>(co_await buffer_->stats(runtime_.steady_now() + std::chrono::seconds(2)));
   }
   refresh_metrics();

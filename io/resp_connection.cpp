@@ -129,7 +129,11 @@ Task<Result<std::vector<Reply>>> RespPool::call(const CommandBatch& batch,
     lease.connection = std::move(*opened);
   }
   auto replies = co_await lease.connection->call(batch, deadline);
-  if (!replies) drop_idle();
+  if (!replies) {
+    drop_idle();
+    replies.error().detail =
+        "Redis at " + settings_.endpoint.str() + ": " + replies.error().detail;
+  }
   co_return replies;
 }
 

@@ -129,7 +129,8 @@ class TemporaryFile {
 // The lock tells a second process, which cleans up at its start, that this file is in use.
 Result<TemporaryFile> make_temporary(const path& name) {
   Descriptor descriptor = open_file(name, O_WRONLY | O_CREAT | O_EXCL);
-  if (!descriptor.valid()) return classify(errno, "create", name);
+  // The name is ours, so ENOTDIR speaks of the archive folder and not of a key.
+  if (!descriptor.valid()) return classify(errno == ENOTDIR ? ENOENT : errno, "create", name);
   (void)::flock(descriptor.get(),
                 LOCK_EX | LOCK_NB);  // without locks there, nobody cleans up either
   return TemporaryFile(name, std::move(descriptor));

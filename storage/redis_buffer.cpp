@@ -123,6 +123,14 @@ void RedisBuffer::close() {
   checked_->notify_all();
 }
 
+Task<Result<void>> RedisBuffer::ready(Deadline deadline) {
+  while (!health_ && health_.error().code == Code::unavailable && !closing_ &&
+         runtime_.steady_now() < deadline) {
+    co_await checked_->wait(deadline);
+  }
+  co_return health_;
+}
+
 void RedisBuffer::note(const Error& failure) {
   if (failure.retry == Retry::unknown_outcome || failure.code == Code::unavailable ||
       failure.code == Code::closed) {
@@ -193,8 +201,14 @@ Task<Result<void>> RedisBuffer::check_partitions(Deadline deadline) {
   co_return Result<void>{};
 }
 
+// Everything that goes this way may be repeated, so a connection that turns out to be dead (Redis was
+// restarted since it was last used) costs a second try and not the request.
 Task<RedisBuffer::Replies> RedisBuffer::call(CommandBatch batch, Deadline deadline) {
   auto replies = co_await small_pool_.call(batch, deadline);
+  if (!replies && replies.error().code == Code::closed) {
+    note(replies.error());
+    replies = co_await small_pool_.call(batch, deadline);
+  }
   if (!replies) {
     note(replies.error());
     co_return replies;

@@ -48,6 +48,7 @@ class RedisBuffer final : public core::WriteAheadBuffer {
   [[nodiscard]] const core::BufferStats& last_stats() const { return stats_; }
 
   [[nodiscard]] core::Result<void> health() const override { return health_; }
+  core::Task<core::Result<void>> ready(core::Deadline deadline) override;
   [[nodiscard]] std::uint32_t partition_of(const std::optional<core::IdempotencyKey>& key) override;
 
   core::Task<core::Result<core::Reservation>> reserve(core::IdempotencyKey key, core::RecordId id,

@@ -117,18 +117,37 @@ std::optional<std::string> decode_form(std::string_view text) {
   return percent_decode(spaced);
 }
 
+struct Parameter {
+  std::optional<std::string> name;
+  std::optional<std::string> value;
+};
+
+// Cuts the first pair off the query.
+Parameter next_parameter(std::string_view& query) {
+  const std::string_view pair = query.substr(0, query.find('&'));
+  query.remove_prefix(std::min(query.size(), pair.size() + 1));
+  const std::size_t equals = pair.find('=');
+  return {decode_form(pair.substr(0, equals)),
+          equals == std::string_view::npos ? std::string() : decode_form(pair.substr(equals + 1))};
+}
+
 }  // namespace
 
 std::optional<std::string> query_parameter(std::string_view query, std::string_view name) {
   while (!query.empty()) {
-    const std::string_view pair = query.substr(0, query.find('&'));
-    query.remove_prefix(std::min(query.size(), pair.size() + 1));
-    const std::size_t equals = pair.find('=');
-    if (decode_form(pair.substr(0, equals)) != name) continue;
-    if (equals == std::string_view::npos) return std::string();
-    return decode_form(pair.substr(equals + 1));
+    const auto [found, value] = next_parameter(query);
+    if (found == name) return value;
   }
   return std::nullopt;
+}
+
+std::vector<std::string> query_parameters(std::string_view query, std::string_view name) {
+  std::vector<std::string> values;
+  while (!query.empty()) {
+    auto [found, value] = next_parameter(query);
+    if (found == name && value) values.push_back(std::move(*value));
+  }
+  return values;
 }
 
 }  // namespace daybook::core::http

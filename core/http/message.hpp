@@ -61,4 +61,8 @@ struct ResponseHead {
 [[nodiscard]] std::optional<std::string> query_parameter(std::string_view query,
                                                          std::string_view name);
 
+// Every value of a parameter that may be repeated; malformed ones are left out.
+[[nodiscard]] std::vector<std::string> query_parameters(std::string_view query,
+                                                        std::string_view name);
+
 }  // namespace daybook::core::http

@@ -83,6 +83,8 @@ class WriteAheadBuffer {
   // What stands in the way of the durability promise right now; empty detail = nothing does.
   // Known without asking the server (checked at start, on reconnect and every few seconds).
   [[nodiscard]] virtual Result<void> health() const = 0;
+  // health(), but a connection that was just lost gets until the deadline to come back.
+  virtual Task<Result<void>> ready(Deadline deadline) = 0;
   [[nodiscard]] virtual std::uint32_t partition_of(const std::optional<IdempotencyKey>& key) = 0;
 
   // --- ingest ---

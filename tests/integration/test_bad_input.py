@@ -105,7 +105,7 @@ class BadRequests(harness.DaybookTest):
             self.assertIn(raw.read_answer().status, (414, 431))
 
     def test_attributes_that_are_too_large(self):
-        self.assert_problem(client.post(self.port, b"x", {"ce-subject": "s" * 5000}), 431)
+        self.assert_problem(client.post(self.port, b"x", {"ce-subject": "s" * 5000}), 400, "ce-subject")
         answer = client.post(self.port, b"x", {"Idempotency-Key": "k" * 2000})
         self.assertIn(answer.status, (400, 431))
         self.assert_problem(answer, answer.status)

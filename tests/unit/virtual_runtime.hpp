@@ -4,6 +4,7 @@
 // every task ended before it goes.
 #pragma once
 
+#include <algorithm>
 #include <exception>
 #include <functional>
 #include <list>

@@ -103,6 +103,9 @@ class MemoryBuffer final : public core::WriteAheadBuffer {
 
   // --- the port ---
   [[nodiscard]] core::Result<void> health() const override { return health_now; }
+  core::Task<core::Result<void>> ready(core::Deadline /*deadline*/) override {
+    co_return health_now;
+  }
   [[nodiscard]] std::uint32_t partition_of(const std::optional<core::IdempotencyKey>&) override {
     return 0;
   }

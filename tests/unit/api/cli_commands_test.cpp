@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include <sqlite3.h>
 #include <sys/stat.h>
@@ -77,6 +78,37 @@ TEST_F(CommandLine, a_wrong_configuration_is_1_and_a_right_one_0) {
   EXPECT_EQ(run({"config", "--check", "--set", "log.level=loud"}), kExitFailed);
   EXPECT_EQ(run({"config", "--set", "log.level=debug", "--set", "archive.prefix=a"}), kExitOk);
   EXPECT_EQ(run({"serve", "--listen", "0.0.0.0:7080"}), kExitFailed);
+}
+
+// Sets one variable for one test.
+class WithEnvironment {
+ public:
+  WithEnvironment(const char* name, const char* value) : name_(name) {
+    if (const char* before = std::getenv(name)) before_ = before;
+    ::setenv(name, value, 1);
+  }
+  ~WithEnvironment() { before_ ? ::setenv(name_, before_->c_str(), 1) : ::unsetenv(name_); }
+  WithEnvironment(const WithEnvironment&) = delete;
+  WithEnvironment& operator=(const WithEnvironment&) = delete;
+
+ private:
+  const char* name_;
+  std::optional<std::string> before_;
+};
+
+TEST_F(CommandLine, a_flag_wins_over_the_environment) {
+  // Each command would accept the one and refuse the other.
+  const WithEnvironment url("DAYBOOK_URL", "ftp://nowhere");
+  std::ofstream(folder_ / "a.json") << "{}";
+  const std::string file = folder_ / "a.json";
+  EXPECT_EQ(run({"post", file.c_str(), "--retries", "0"}), kExitUsage);
+  EXPECT_EQ(run({"post", file.c_str(), "--retries", "0", "--url", "http://127.0.0.1:1"}),
+            kExitFailed);
+  const WithEnvironment config("DAYBOOK_CONFIG", "/nowhere/daybook.toml");
+  std::ofstream(folder_ / "good.toml") << "[log]\nlevel = \"debug\"\n";
+  const std::string good = folder_ / "good.toml";
+  EXPECT_EQ(run({"config", "--check"}), kExitFailed);
+  EXPECT_EQ(run({"config", "--check", "--config", good.c_str()}), kExitOk);
 }
 
 TEST_F(CommandLine, an_unreachable_server_is_1) {
