@@ -2,6 +2,7 @@
 // prints payload MB/s and percentiles of the time to the acknowledgement. The canonical commands
 // are in README.md beside this file.
 #include <cstdio>
+#include <cstdlib>
 #include <random>
 
 #include <unistd.h>
@@ -26,6 +27,7 @@ struct Options {
   double duration_seconds = 0;
   double timeout_seconds = 60;
   bool json = false;
+  bool generated = false;
   PayloadOptions payloads;
   LoadOptions load;
 };
@@ -41,10 +43,14 @@ void declare(CLI::App& app, Options& options) {
   app.add_option("--duration", options.duration_seconds, "Seconds to send for");
   app.add_option("--size", options.size,
                  "Payload size or range: 4M, 1M..6M, 300k (powers of 1024)");
-  app.add_option("--corpus", options.payloads.corpus,
-                 "Folder of audit logs (.json, .jsonl, .ndjson, also .zst; payloads.tsv is used "
-                 "where no --size is given). Without it, audit JSON is generated.")
-      ->check(CLI::ExistingDirectory);
+  auto* corpus = app.add_option("--corpus", options.payloads.corpus,
+                                "Folder of audit logs (.json, .jsonl, .ndjson, also .zst; "
+                                "payloads.tsv is used where no --size is given). Default: "
+                                "$DAYBOOK_SHARED/corpus or ../shared/corpus beside the source, "
+                                "where there is one, else --generated.");
+  corpus->check(CLI::ExistingDirectory);
+  app.add_flag("--generated", options.generated, "Audit JSON of our own making (9 to 10 to 1)")
+      ->excludes(corpus);
   app.add_option("--incompressible", options.payloads.incompressible,
                  "Share of records that are random bytes, 0 to 1")
       ->check(CLI::Range(0.0, 1.0));
@@ -77,6 +83,17 @@ std::optional<std::uint64_t> parse_bytes(std::string text) {
   return bytes && *bytes > 0 ? bytes : std::nullopt;
 }
 
+// Real audit logs, where this machine has them; empty where it has none.
+std::filesystem::path default_corpus() {
+  const char* shared = std::getenv("DAYBOOK_SHARED");
+  const std::filesystem::path folder =
+      std::filesystem::path(shared != nullptr ? shared : DAYBOOK_SOURCE_DIR "/../shared") /
+      "corpus";
+  std::error_code error;
+  const std::filesystem::path real = std::filesystem::canonical(folder, error);
+  return error || !std::filesystem::is_directory(real, error) ? std::filesystem::path() : real;
+}
+
 // Fills what the options' texts mean; the sentence says what is wrong.
 std::optional<std::string> interpret(Options& options) {
   if (!options.size.empty()) {
@@ -88,6 +105,9 @@ std::optional<std::string> interpret(Options& options) {
     }
     options.payloads.size_min = *low;
     options.payloads.size_max = *high;
+  }
+  if (options.payloads.corpus.empty() && !options.generated) {
+    options.payloads.corpus = default_corpus();
   }
   auto url = io::parse_url(options.url);
   if (!url) return url.error().detail;
@@ -134,8 +154,8 @@ boost::json::object to_json(const Options& options, const PayloadSource& payload
                                {"runtime", io::backend_name()}};
   if (report.end_to_end) {
     const EndToEnd& all = *report.end_to_end;
-    document["end_to_end"] = {{"mb_per_s", megabytes(report.bytes) / all.seconds},
-                              {"seconds", all.seconds},
+    document["end_to_end_mb_per_s"] = megabytes(report.bytes) / all.seconds;
+    document["end_to_end"] = {{"seconds", all.seconds},
                               {"drain_seconds", all.drain_seconds},
                               {"parked", all.parked},
                               {"complete", all.complete}};

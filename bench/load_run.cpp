@@ -77,7 +77,13 @@ LoadRun::LoadRun(io::IoRuntime& runtime, const PayloadSource& payloads, LoadOpti
 
 bool LoadRun::finished(std::uint64_t number) const {
   if (stopped_ || (options_.records > 0 && number >= options_.records)) return true;
-  return options_.duration.count() > 0 && runtime_.steady_now() >= began_ + options_.duration;
+  return options_.duration.count() > 0 && due_time(number) >= began_ + options_.duration;
+}
+
+core::SteadyTime LoadRun::due_time(std::uint64_t number) const {
+  if (options_.rate == 0) return runtime_.steady_now();
+  const std::chrono::duration<double> offset(static_cast<double>(number) / options_.rate);
+  return began_ + std::chrono::duration_cast<core::Duration>(offset);
 }
 
 void LoadRun::count_error(const std::string& cause, const std::string& detail) {
@@ -111,13 +117,9 @@ core::Task<> LoadRun::run() {
 core::Task<> LoadRun::lane() {
   while (!finished(next_)) {
     const std::uint64_t number = next_++;
-    core::SteadyTime due = runtime_.steady_now();
-    if (options_.rate > 0) {
-      const std::chrono::duration<double> offset(static_cast<double>(number) / options_.rate);
-      due = began_ + std::chrono::duration_cast<core::Duration>(offset);
-      co_await runtime_.sleep_until(due);
-      if (finished(number)) break;
-    }
+    const core::SteadyTime due = due_time(number);
+    co_await runtime_.sleep_until(due);  // closed loop: at once
+    if (stopped_) break;
     const std::uint64_t errors = report_.error_count();
     co_await send_one(number, due);
     if (report_.error_count() != errors && options_.rate == 0) {
@@ -129,6 +131,11 @@ core::Task<> LoadRun::lane() {
 }
 
 core::Task<> LoadRun::send_one(std::uint64_t number, core::SteadyTime due) {
+  const core::Deadline deadline = due + options_.timeout;
+  if (runtime_.steady_now() >= deadline) {
+    count_error("timeout", "no connection was free within the timeout of one record");
+    co_return;
+  }
   const Payload& payload = payloads_.at(number);
   io::HttpRequest request;
   request.method = "POST";
@@ -141,8 +148,7 @@ core::Task<> LoadRun::send_one(std::uint64_t number, core::SteadyTime due) {
     request.fields.add("Idempotency-Key", fmt::format("{}-{}", options_.run_name, number));
   }
   request.body = {payload.bytes};
-  auto response =
-      co_await client_.send(std::move(request), runtime_.steady_now() + options_.timeout);
+  auto response = co_await client_.send(std::move(request), deadline);
   const core::SteadyTime answered = runtime_.steady_now();
   if (!response) {
     count_error(std::string(core::to_string(response.error().code)), response.error().detail);

@@ -1,10 +1,10 @@
 // LoadRun: posts records over C connections and measures how long each acknowledgement takes.
 //
 // Closed loop (rate 0): each connection sends its next record when the last one is answered;
-// latency runs from the first byte sent. Open loop: record n is due at n / rate; latency runs from
-// when it was due, so that a stalled server is charged for every record that it kept waiting. Every
-// receipt is checked against the payload's digest and size. I/O thread only; the payloads must
-// outlive the run.
+// latency runs from the first byte sent. Open loop: record n is due at n / rate; latency and
+// timeout run from when it was due, and what is due within the duration is sent, even late, so that
+// a stalled server is charged for every record that it kept waiting. Every receipt is checked
+// against the payload's digest and size. I/O thread only; the payloads must outlive the run.
 #pragma once
 
 #include <chrono>
@@ -79,6 +79,7 @@ class LoadRun {
   core::Task<> show_progress();
   core::Task<> wait_for_pipeline(Figures before);
   core::Task<core::Result<Figures>> read_figures();
+  [[nodiscard]] core::SteadyTime due_time(std::uint64_t number) const;
   [[nodiscard]] bool finished(std::uint64_t number) const;
   void count_error(const std::string& cause, const std::string& detail);
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <cstring>
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -184,10 +186,9 @@ std::string cut(const std::string& text, std::uint64_t bytes, std::mt19937_64& r
 
 std::string random_bytes(std::uint64_t bytes, std::mt19937_64& random) {
   std::string noise(bytes, '\0');
-  for (std::size_t at = 0; at < noise.size(); at += 8) {
+  for (std::size_t at = 0; at < noise.size(); at += sizeof(std::uint64_t)) {
     const std::uint64_t word = random();
-    const auto* source = reinterpret_cast<const char*>(&word);
-    std::copy_n(source, std::min<std::size_t>(8, noise.size() - at), noise.begin() + at);
+    std::memcpy(noise.data() + at, &word, std::min(sizeof word, noise.size() - at));
   }
   return noise;
 }
@@ -234,7 +235,7 @@ Result<PayloadSource> PayloadSource::load(const PayloadOptions& options) {
 
   // The order: a share of incompressible records, the others in turn, all shuffled by the seed.
   const std::size_t compressible = source.pool_.size();
-  const auto noisy = static_cast<std::size_t>(options.incompressible * kOrderEntries + 0.5);
+  const auto noisy = static_cast<std::size_t>(std::lround(options.incompressible * kOrderEntries));
   if (noisy > 0) {
     for (std::size_t entry = 0; entry < kPoolEntries / 4; ++entry) {
       const std::string noise = random_bytes(next_size(), random);

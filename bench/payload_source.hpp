@@ -4,7 +4,8 @@
 // Where they come from, first match:
 //   a corpus with payloads.tsv, no size asked for   its slices as they are, each digest checked
 //   a corpus                                        its mixed-* files (else all) as one text, cut
-//   to size no corpus                                       generated audit JSON (audit_text.hpp)
+//                                                   to size
+//   no corpus                                       generated audit JSON (audit_text.hpp)
 // A share `incompressible` of the records is random bytes instead. The same seed gives the same
 // bodies in the same order. Read-only after load(); any thread.
 #pragma once

@@ -1,5 +1,7 @@
-// What a payload costs on its way through core, one thread: hash, compress, decompress; and what a
-// request's head costs. Bytes per second are payload bytes. Run: build/release/bench/daybook_micro
+// What a payload costs on its way through core: hash, compress and decompress on one thread, the
+// whole sealing on one and on two; and what a request's head costs. Bytes per second are payload
+// bytes. Run: build/release/bench/bench_micro
+#include <algorithm>
 #include <random>
 
 #include <benchmark/benchmark.h>
@@ -10,6 +12,9 @@
 #include "core/http/chunked.hpp"
 #include "core/http/head_parser.hpp"
 #include "core/limits.hpp"
+#include "core/sealer.hpp"
+#include "io/runtime.hpp"
+#include "io/worker_pool.hpp"
 
 namespace daybook::bench {
 namespace {
@@ -44,7 +49,8 @@ void count_bytes(benchmark::State& state, std::size_t each) {
 void hash_block(benchmark::State& state) {
   const std::string text = audit_blocks();
   std::size_t number = 0;
-  for (auto _ : state) benchmark::DoNotOptimize(core::sha256(block_of(text, number++)));
+  for ([[maybe_unused]] auto _ : state)
+    benchmark::DoNotOptimize(core::sha256(block_of(text, number++)));
   count_bytes(state, kBlock);
 }
 BENCHMARK(hash_block);
@@ -52,7 +58,8 @@ BENCHMARK(hash_block);
 void compress_block(benchmark::State& state, std::string (*make)(), int level) {
   const std::string text = make();
   std::size_t number = 0, stored = 0;
-  for (auto _ : state) stored += core::compress_frame(block_of(text, number++), level).size();
+  for ([[maybe_unused]] auto _ : state)
+    stored += core::compress_frame(block_of(text, number++), level).size();
   count_bytes(state, kBlock);
   state.counters["ratio"] = static_cast<double>(number * kBlock) / static_cast<double>(stored);
 }
@@ -63,11 +70,12 @@ BENCHMARK_CAPTURE(compress_block, random_level_1, random_blocks, 1);
 void decompress_block(benchmark::State& state) {
   const std::string text = audit_blocks();
   std::vector<core::ByteVector> frames;
+  frames.reserve(kBlocks);
   for (std::size_t number = 0; number < kBlocks; ++number) {
     frames.push_back(core::compress_frame(block_of(text, number), 1));
   }
   std::size_t number = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     auto block = core::decompress_frame(frames[number++ % kBlocks], kBlock);
     if (!block) state.SkipWithError(block.error().detail.c_str());
     benchmark::DoNotOptimize(block);
@@ -76,13 +84,43 @@ void decompress_block(benchmark::State& state) {
 }
 BENCHMARK(decompress_block);
 
+core::Task<> seal_each(benchmark::State& state, io::IoRuntime& runtime, io::WorkerPool& workers,
+                       const std::string& text) {
+  constexpr std::size_t kRead = 256 * core::KiB;  // what one read of a socket brings
+  core::BlockPool blocks(2 * core::limits::kBlocksInFlight);
+  for (auto _ : state) {
+    core::PayloadSealer sealer(runtime, workers, blocks, 1);
+    for (core::Bytes rest = core::as_bytes(text); !rest.empty();) {
+      co_await sealer.make_room();
+      const core::MutableBytes room = sealer.room();
+      const std::size_t bytes = std::min({room.size(), rest.size(), kRead});
+      std::ranges::copy(rest.first(bytes), room.begin());
+      sealer.filled(bytes);
+      rest = rest.subspan(bytes);
+    }
+    const auto sealed = co_await sealer.finish();
+    benchmark::DoNotOptimize(sealed.sha256);
+  }
+}
+
+// A body of 4 MiB from its first read to its digest and frames, beside nothing else.
+void seal_payload(benchmark::State& state) {
+  const std::string text = make_audit_text(4 * core::MiB, 1);
+  io::IoRuntime runtime;
+  io::WorkerPool workers(runtime, static_cast<std::size_t>(state.range(0)), "seal");
+  runtime.spawn(seal_each(state, runtime, workers, text));
+  runtime.run();
+  count_bytes(state, text.size());
+}
+BENCHMARK(seal_payload)->ArgName("threads")->Arg(1)->Arg(2)->UseRealTime();
+
 void parse_head(benchmark::State& state) {
   const std::string head =
       "POST /v1/records HTTP/1.1\r\nHost: daybook.example.org:7080\r\nUser-Agent: shipper/1.9\r\n"
       "Content-Type: application/x-ndjson\r\nContent-Length: 4194304\r\nce-id: 8f93d205686032b8\r\n"
       "ce-source: /ledger/eu-central\r\nce-type: audit.batch\r\nAccept: */*\r\n"
       "Content-Digest: sha-256=:RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=:\r\n\r\n";
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     auto parsed = core::http::parse_request_head(core::as_bytes(head));
     if (!std::holds_alternative<core::http::Parsed<core::http::RequestHead>>(parsed)) {
       state.SkipWithError("the head was refused");
@@ -102,7 +140,7 @@ void decode_chunked(benchmark::State& state) {
   }
   body += "0\r\n\r\n";
   core::ByteVector output(kBlock);
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     core::http::ChunkedDecoder decoder;
     core::Bytes input = core::as_bytes(body);
     core::MutableBytes room = output;

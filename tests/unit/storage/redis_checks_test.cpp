@@ -1,0 +1,111 @@
+// check_redis as a table: one setting wrong at a time, and the words that name it.
+#include "storage/redis_checks.hpp"
+
+#include <gtest/gtest.h>
+
+#include "core/units.hpp"
+
+namespace daybook::storage {
+namespace {
+
+constexpr std::uint64_t kRecordBytes = 16 * core::MiB;
+
+RedisFacts sound() {
+  return {.config = {{"appendonly", "yes"},
+                     {"appendfsync", "always"},
+                     {"no-appendfsync-on-rewrite", "no"},
+                     {"maxmemory-policy", "noeviction"},
+                     {"proto-max-bulk-len", "536870912"}},
+          .info = {{"role", "master"},
+                   {"loading", "0"},
+                   {"aof_last_write_status", "ok"},
+                   {"maxmemory", "0"},
+                   {"used_memory", "1000000"}}};
+}
+
+struct Case {
+  const char* what;
+  bool config;  // or INFO
+  const char* name;
+  const char* value;
+  core::Code code;
+  const char* words;
+  bool matters_to_memory;  // at durability "memory", too
+};
+
+const Case kCases[] = {
+    {"a replica", false, "role", "slave", core::Code::misconfigured, "master", true},
+    {"loading", false, "loading", "1", core::Code::misconfigured, "loading", true},
+    {"eviction of any key", true, "maxmemory-policy", "allkeys-lru", core::Code::misconfigured,
+     "CONFIG SET maxmemory-policy noeviction", true},
+    {"eviction of keys with a time to live", true, "maxmemory-policy", "volatile-ttl",
+     core::Code::misconfigured, "maxmemory-policy", true},
+    {"values too small", true, "proto-max-bulk-len", "1048576", core::Code::misconfigured,
+     "CONFIG SET proto-max-bulk-len 33554432", true},
+    {"no append-only file", true, "appendonly", "no", core::Code::misconfigured,
+     "CONFIG SET appendonly yes", false},
+    {"a sync each second", true, "appendfsync", "everysec", core::Code::misconfigured,
+     "CONFIG SET appendfsync always", false},
+    {"no sync at all", true, "appendfsync", "no", core::Code::misconfigured, "appendfsync", false},
+    {"no sync while rewriting", true, "no-appendfsync-on-rewrite", "yes",
+     core::Code::misconfigured, "CONFIG SET no-appendfsync-on-rewrite no", false},
+    {"a failing file", false, "aof_last_write_status", "err", core::Code::misconfigured,
+     "aof_last_write_status", false},
+    {"memory nearly full", false, "maxmemory", "10000000", core::Code::out_of_space, "maxmemory",
+     true},
+};
+
+TEST(RedisChecks, finds_nothing_wrong_with_sound_settings) {
+  EXPECT_TRUE(check_redis(sound(), "fsync", kRecordBytes));
+  EXPECT_TRUE(check_redis(sound(), "memory", kRecordBytes));
+}
+
+TEST(RedisChecks, names_each_wrong_setting_and_how_to_mend_it) {
+  for (const Case& each : kCases) {
+    RedisFacts facts = sound();
+    (each.config ? facts.config : facts.info)[each.name] = each.value;
+    const auto outcome = check_redis(facts, "fsync", kRecordBytes);
+    ASSERT_FALSE(outcome) << each.what;
+    EXPECT_EQ(outcome.error().code, each.code) << each.what;
+    EXPECT_EQ(outcome.error().origin, core::Origin::buffer) << each.what;
+    EXPECT_NE(outcome.error().detail.find(each.words), std::string::npos)
+        << each.what << ": " << outcome.error().detail;
+    EXPECT_EQ(check_redis(facts, "memory", kRecordBytes).has_value(), !each.matters_to_memory)
+        << each.what;
+  }
+}
+
+TEST(RedisChecks, a_setting_that_redis_does_not_tell_is_not_taken_for_good) {
+  for (const char* name : {"appendonly", "appendfsync", "no-appendfsync-on-rewrite",
+                           "maxmemory-policy", "proto-max-bulk-len"}) {
+    RedisFacts facts = sound();
+    facts.config.erase(name);
+    EXPECT_FALSE(check_redis(facts, "fsync", kRecordBytes)) << name;
+  }
+  for (const char* name : {"role", "aof_last_write_status"}) {
+    RedisFacts facts = sound();
+    facts.info.erase(name);
+    EXPECT_FALSE(check_redis(facts, "fsync", kRecordBytes)) << name;
+  }
+}
+
+TEST(RedisChecks, memory_is_enough_when_one_more_record_fits) {
+  RedisFacts facts = sound();
+  facts.info["maxmemory"] = std::to_string(1'000'000 + kRecordBytes);
+  EXPECT_TRUE(check_redis(facts, "fsync", kRecordBytes));
+  facts.info["maxmemory"] = std::to_string(1'000'000 + kRecordBytes - 1);
+  EXPECT_FALSE(check_redis(facts, "fsync", kRecordBytes));
+}
+
+TEST(RedisChecks, reads_info_lines) {
+  const auto info = parse_info("# Server\r\nrole:master\r\n\r\na:b:c\r\nempty:\r\nlast:1");
+  EXPECT_EQ(info.at("role"), "master");
+  EXPECT_EQ(info.at("a"), "b:c");
+  EXPECT_EQ(info.at("empty"), "");
+  EXPECT_EQ(info.at("last"), "1");
+  EXPECT_EQ(info.size(), 4u);
+  EXPECT_TRUE(parse_info("").empty());
+}
+
+}  // namespace
+}  // namespace daybook::storage
