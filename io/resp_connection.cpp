@@ -131,8 +131,7 @@ Task<Result<std::vector<Reply>>> RespPool::call(const CommandBatch& batch,
   auto replies = co_await lease.connection->call(batch, deadline);
   if (!replies) {
     drop_idle();
-    replies.error().detail =
-        "Redis at " + settings_.endpoint.str() + ": " + replies.error().detail;
+    replies.error().detail = "Redis at " + settings_.endpoint.str() + ": " + replies.error().detail;
   }
   co_return replies;
 }

@@ -201,8 +201,8 @@ Task<Result<void>> RedisBuffer::check_partitions(Deadline deadline) {
   co_return Result<void>{};
 }
 
-// Everything that goes this way may be repeated, so a connection that turns out to be dead (Redis was
-// restarted since it was last used) costs a second try and not the request.
+// Everything that goes this way may be repeated, so a connection that turns out to be dead (Redis
+// was restarted since it was last used) costs a second try and not the request.
 Task<RedisBuffer::Replies> RedisBuffer::call(CommandBatch batch, Deadline deadline) {
   auto replies = co_await small_pool_.call(batch, deadline);
   if (!replies && replies.error().code == Code::closed) {
