@@ -94,7 +94,8 @@ std::vector<PostItem> list_items(const std::vector<std::string>& paths,
       items.push_back({path, 0});
     } else if (const fs::file_status status = fs::status(path, error); !fs::exists(status)) {
       const std::string why = error ? error.message() : "No such file or directory";
-      problems.push_back(path + ": " + why + ".");
+      problems.push_back(path);
+      problems.back().append(": ").append(why).append(".");
     } else if (fs::is_directory(status)) {
       list_folder(path, items, problems);
     } else {

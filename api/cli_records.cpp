@@ -15,8 +15,6 @@
 namespace daybook::api {
 namespace {
 
-using core::Code;
-
 core::WallTime wall_now() {
   return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
 }

@@ -103,8 +103,12 @@ Task<> Ingest::handle(io::HttpExchange& exchange) {
   upload.began = services_.runtime.steady_now();
   auto answer = co_await accept(exchange, upload);
   if (!answer) {
-    if (upload.reserved) co_await services_.buffer.abandon(*upload.key, upload.envelope.id);
     const core::Error& error = answer.error();
+    // An append of unknown outcome may still happen (a Redis that was stopped goes on reading): its
+    // key stays reserved until the lease ends, so that a repetition cannot be stored beside it.
+    if (upload.reserved && error.retry != Retry::unknown_outcome) {
+      co_await services_.buffer.abandon(*upload.key, upload.envelope.id);
+    }
     if (http_status(error) >= 500) {
       spdlog::warn("record refused with {}: {}", http_status(error), error.detail);
     }
