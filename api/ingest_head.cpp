@@ -80,7 +80,10 @@ Result<std::optional<core::IdempotencyKey>> read_key(const core::http::RequestHe
   }
   if (!envelope.source.empty() && !envelope.event_id.empty()) {
     envelope.idempotency_key = envelope.source + " " + envelope.event_id;
-    return std::optional(core::IdempotencyKey{envelope.tenant, "ce " + envelope.idempotency_key});
+    // With the length in front no two pairs make the same key.
+    return std::optional(core::IdempotencyKey{
+        envelope.tenant,
+        "ce " + std::to_string(envelope.source.size()) + " " + envelope.idempotency_key});
   }
   return std::optional<core::IdempotencyKey>{};
 }

@@ -75,15 +75,21 @@ core::Failure bad_parameter(std::string_view name, std::string_view expected) {
 constexpr std::array<std::string_view, 9> kParameters = {
     "since", "until", "source", "type", "subject", "state", "tenant", "limit", "cursor"};
 
-// The first parameter that nobody knows, or an empty text.
-std::string unknown_parameter(std::string_view query) {
-  while (!query.empty()) {
-    const auto end = std::min(query.find('&'), query.size());
-    const std::string_view name = query.substr(0, std::min(end, query.find('=')));
-    if (!name.empty() && std::ranges::find(kParameters, name) == kParameters.end()) {
-      return std::string(name);
+// Every name is known and every value can be decoded: nothing that was asked for is passed over.
+core::Result<void> check_parameters(std::string_view query) {
+  for (std::string_view rest = query; !rest.empty();) {
+    const std::string_view pair = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
+    const std::string name(pair.substr(0, pair.find('=')));
+    if (name.empty()) continue;
+    if (std::ranges::find(kParameters, name) == kParameters.end()) {
+      const std::string near = core::nearest_word(name, kParameters);
+      return core::fail(core::Code::invalid_argument, core::Origin::client, core::Retry::never,
+                        "Query parameter '" + name + "' is not known" +
+                            (near.empty() ? "." : "; did you mean '" + near + "'?"));
     }
-    query.remove_prefix(std::min(query.size(), end + 1));
+    if (!core::http::query_parameter(query, name))
+      return bad_parameter(name, "percent-encoded text");
   }
   return {};
 }
@@ -122,12 +128,7 @@ std::string parked_json(const std::vector<core::ParkedRecord>& records) {
 
 core::Result<core::MetadataQuery> parse_record_query(std::string_view query) {
   using core::http::query_parameter;
-  if (const std::string unknown = unknown_parameter(query); !unknown.empty()) {
-    const std::string near = core::nearest_word(unknown, kParameters);
-    return core::fail(core::Code::invalid_argument, core::Origin::client, core::Retry::never,
-                      "Query parameter '" + unknown + "' is not known" +
-                          (near.empty() ? "." : "; did you mean '" + near + "'?"));
-  }
+  if (auto known = check_parameters(query); !known) return pass(std::move(known));
   core::MetadataQuery result;
   if (auto since = read_time(query, "since", result.since); !since) return pass(std::move(since));
   if (auto until = read_time(query, "until", result.until); !until) return pass(std::move(until));

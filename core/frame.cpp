@@ -28,7 +28,8 @@ ByteVector compress_frame(Bytes block, int level) {
   CHECK(context != nullptr);
   CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, level)));
   CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1)));
-  // Level 1 would look back half a block; the whole block is 12% faster and 7% smaller on mixed logs.
+  // Level 1 would look back half a block; the whole block is 12% faster and 7% smaller on mixed
+  // logs.
   CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(context.get(), ZSTD_c_windowLog, kBlockLog)));
   const std::size_t bound = ZSTD_compressBound(block.size());
   if (scratch.size() < bound) scratch.resize(bound);

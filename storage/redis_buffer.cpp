@@ -20,6 +20,10 @@ using core::Task;
 using core::resp::CommandBatch;
 using core::resp::Reply;
 
+// How long a repeated append is recognised; appends are repeated within buffer.append_timeout, and
+// a server that was stopped may go on reading an old one later.
+constexpr std::chrono::milliseconds kMarkerTime = std::chrono::minutes(15);
+
 Error classify(const Reply& reply) {
   const std::string& text = reply.text;
   const auto error = [&text](Code code, Retry retry, const std::string& hint = {}) {
@@ -180,7 +184,7 @@ Task<Result<RedisFacts>> RedisBuffer::read_facts(Deadline deadline) {
   facts.info = parse_info(replies->back().text);
   if (!facts.info.contains("used_memory") || !facts.info.contains("maxmemory")) {
     co_return core::fail(Code::misconfigured, Origin::buffer, Retry::safe,
-                         "INFO lacks used_memory or maxmemory: this is not a Redis >= 6");
+                         "INFO lacks used_memory or maxmemory: this is not a Redis >= 6.2");
   }
   co_return facts;
 }
@@ -311,17 +315,20 @@ Task<RedisBuffer::Replies> RedisBuffer::append_once(const core::SealedObject& ob
   const std::string record = record_key(envelope.id);
   std::vector<std::string> script = {"EVAL",
                                      std::string(scripts::kAppend),
-                                     name ? "5" : "4",
+                                     name ? "7" : "6",
                                      record,
                                      key(partition, "wal"),
                                      key(partition, "pending"),
-                                     key(partition, "counters")};
+                                     key(partition, "counters"),
+                                     key(partition, "parked"),
+                                     key(partition, "appended:" + envelope.id.str())};
   if (name) script.push_back(idempotency_key(*name));
   const auto window =
       std::chrono::duration_cast<std::chrono::milliseconds>(settings_.idempotency_window);
   for (std::string argument :
        {envelope.id.str(), std::to_string(object.stored_size()), object.stored_sha256().hex(),
-        std::move(receipt_head), envelope.sha256.hex(), std::to_string(window.count())}) {
+        std::move(receipt_head), envelope.sha256.hex(), std::to_string(window.count()),
+        std::to_string(kMarkerTime.count())}) {
     script.push_back(std::move(argument));
   }
   CommandBatch batch;

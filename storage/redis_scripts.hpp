@@ -1,11 +1,11 @@
-// The atomic steps of the buffer, as Lua for Redis >= 6. Only small arguments pass through them:
+// The atomic steps of the buffer, as Lua for Redis >= 6.2. Only small arguments pass through them:
 // payload bytes are written by a plain SET in the same MULTI (design: big bytes never pass Lua).
 //
 // One partition p lives under the hash tag {<prefix>:p}:
 //   :wal          stream, one small entry per pending record: id, size, sha256 (of the stored
 //   bytes) :record:<id>  the stored bytes :pending      hash id -> position in :wal :parked hash id
 //   -> JSON of the parked record :counters     hash accepted, released, bytes (stored bytes of what
-//   is pending or parked) :key:<hash>   hash state, id, node, run, digest, position, receipt: one
+//   is pending or parked) :key:<hash>   hash state, id, node, run, digest, receipt: one
 //   idempotency key
 #pragma once
 
@@ -38,32 +38,36 @@ end
 return 0
 )lua";
 
-// After SET record, in the same MULTI. KEYS: record, wal, pending, counters [, key].
-// ARGV: id, stored size, stored sha256, receipt head, payload digest, window ms.
+// After SET record, in the same MULTI. KEYS: record, wal, pending, counters, parked, appended [,
+// key]. ARGV: id, stored size, stored sha256, receipt head, payload digest, window ms, marker ms.
 // -> {'appended', position} | {'taken'} (another request settled the key first; nothing is kept)
+// A repetition of an append finds the marker; its SET wrote the same bytes again, which go only
+// where the record has been released meanwhile.
 inline constexpr std::string_view kAppend = R"lua(
-local position = redis.call('HGET', KEYS[3], ARGV[1])
-if position then return {'appended', position} end
-if KEYS[5] then
-  local owner = redis.call('HGET', KEYS[5], 'id')
+local position = redis.call('GET', KEYS[6])
+if position then
+  if redis.call('HEXISTS', KEYS[3], ARGV[1]) == 0 and redis.call('HEXISTS', KEYS[5], ARGV[1]) == 0 then
+    redis.call('UNLINK', KEYS[1])
+  end
+  return {'appended', position}
+end
+if KEYS[7] then
+  local owner = redis.call('HGET', KEYS[7], 'id')
   if owner and owner ~= ARGV[1] then
     redis.call('UNLINK', KEYS[1])
     return {'taken'}
   end
-  if owner and redis.call('HGET', KEYS[5], 'state') == 'settled' then
-    redis.call('UNLINK', KEYS[1])
-    return {'appended', redis.call('HGET', KEYS[5], 'position')}
-  end
 end
 position = redis.call('XADD', KEYS[2], '*', 'id', ARGV[1], 'size', ARGV[2], 'sha256', ARGV[3])
 redis.call('HSET', KEYS[3], ARGV[1], position)
+redis.call('SET', KEYS[6], position, 'PX', ARGV[7])
 redis.call('HINCRBY', KEYS[4], 'accepted', 1)
 redis.call('HINCRBY', KEYS[4], 'bytes', ARGV[2])
-if KEYS[5] then
-  redis.call('HDEL', KEYS[5], 'node', 'run')
-  redis.call('HSET', KEYS[5], 'state', 'settled', 'id', ARGV[1], 'digest', ARGV[5],
-             'position', position, 'receipt', ARGV[4] .. ',"position":"' .. position .. '"}')
-  redis.call('PEXPIRE', KEYS[5], ARGV[6])
+if KEYS[7] then
+  redis.call('HDEL', KEYS[7], 'node', 'run')
+  redis.call('HSET', KEYS[7], 'state', 'settled', 'id', ARGV[1], 'digest', ARGV[5],
+             'receipt', ARGV[4] .. ',"position":"' .. position .. '"}')
+  redis.call('PEXPIRE', KEYS[7], ARGV[6])
 end
 return {'appended', position}
 )lua";

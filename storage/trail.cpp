@@ -82,9 +82,9 @@ Result<void> Trail::write(const std::vector<std::string>& lines) {
 Result<void> Trail::begin_file() {
   if (file_ >= 0) ::close(file_);
   file_bytes_ = 0;
-  const std::string path = dir_ + "/" + core::format_time(runtime_.now()) + "-" +
-                           std::to_string(++file_number_) + ".trail";
-  file_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0640);
+  file_name_ = dir_ + "/" + core::format_time(runtime_.now()) + "-" +
+               std::to_string(++file_number_) + ".trail";
+  file_ = ::open(file_name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0640);
   if (file_ < 0) return failure("creating a file of");
   const int folder = ::open(dir_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   const bool synced = folder >= 0 && ::fsync(folder) == 0;
@@ -107,6 +107,7 @@ void Trail::delete_old_files() {
 core::Failure Trail::failure(const char* doing) {
   const int cause = errno;
   if (file_ >= 0) ::close(file_);
+  if (file_ >= 0 && file_bytes_ == 0) ::unlink(file_name_.c_str());
   file_ = -1;  // never written again: after a failed fsync nobody knows what is on disk
   return core::fail(
       cause == ENOSPC ? Code::out_of_space : Code::unavailable, Origin::self, Retry::safe,

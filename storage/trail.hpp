@@ -4,10 +4,11 @@
 //
 //   <id> <sha256 of the payload> <size> <partition>\n        in <dir>/<start time>-<number>.trail
 //
-// A line may name a record whose append failed afterwards; a record that was acknowledged without a
-// line never exists while the trail is healthy. A file whose fsync failed is closed for good and
-// the next line begins a new file. Lines go through one group commit: one fsync serves all that
-// wait. I/O thread; the file is written on `writer`, a pool of one thread.
+// Lines that begin with '#' are remarks. A line may name a record whose append failed afterwards; a
+// record that was acknowledged without a line never exists while the trail is healthy. A file whose
+// fsync failed is closed for good and the next line begins a new file. Lines go through one group
+// commit: one fsync serves all that wait. I/O thread; the file is written on `writer`, a pool of
+// one thread.
 #pragma once
 
 #include <memory>
@@ -54,6 +55,7 @@ class Trail {
   const core::Duration keep_;
   core::GroupCommit<std::string> lines_;
   core::Result<void> health_;
+  std::string file_name_;
   int file_ = -1;
   std::uint64_t file_bytes_ = 0;
   std::uint64_t file_number_ = 0;

@@ -25,7 +25,11 @@ void* make_string(const redisReadTask* task, char* text, std::size_t length) {
   return reply;
 }
 
+// No answer to our commands comes near it; a length is not believed before its elements arrive.
+constexpr int kElementsMax = 1'000'000;
+
 void* make_array(const redisReadTask* task, int elements) {
+  if (elements > kElementsMax) return nullptr;
   Reply* reply = place(task);
   if (reply == nullptr) return nullptr;
   reply->type = Reply::Type::array;

@@ -54,7 +54,8 @@ class VirtualRuntime final : public core::Runtime {
     return std::make_unique<VirtualSignal>(*this);
   }
 
-  // Runs until the task has ended. Throws when nobody waits for time and it still has not: it hangs.
+  // Runs until the task has ended. Throws when nobody waits for time and it still has not: it
+  // hangs.
   template <class T>
   T run(core::Task<T> task) {
     std::optional<T> result;
@@ -71,7 +72,8 @@ class VirtualRuntime final : public core::Runtime {
     }(std::move(task), ended));
     run_until([&ended] { return ended; });
   }
-  void run_until(const std::function<bool()>& met, core::Duration at_most = std::chrono::hours(24)) {
+  void run_until(const std::function<bool()>& met,
+                 core::Duration at_most = std::chrono::hours(24)) {
     const core::Duration end = elapsed_ + at_most;
     for (settle(); !met(); settle()) {
       if (waiters_.empty()) throw std::runtime_error("everybody waits and nothing will wake them");

@@ -270,8 +270,8 @@ class MemoryBuffer final : public core::WriteAheadBuffer {
     const auto pending = store_->pending.find(id);
     if (parked == store_->parked.end() && pending == store_->pending.end()) co_return std::nullopt;
     core::BufferedHead head;
-    head.state = parked != store_->parked.end() ? core::BufferState::parked
-                                                : core::BufferState::pending;
+    head.state =
+        parked != store_->parked.end() ? core::BufferState::parked : core::BufferState::pending;
     head.entry = parked != store_->parked.end() ? parked->second.entry
                                                 : store_->stream.at(pending->second).entry;
     auto opened = core::open_head(core::as_bytes(store_->bytes.at(id)));

@@ -1,8 +1,7 @@
 // The request head of an upload as a table: what becomes an attribute, what is refused and why.
-#include "api/ingest.hpp"
-
 #include <gtest/gtest.h>
 
+#include "api/ingest.hpp"
 #include "core/http/fields.hpp"
 #include "core/limits.hpp"
 #include "core/text.hpp"
@@ -31,7 +30,9 @@ core::http::RequestHead head(const Lines& lines, Framing framing = Framing::leng
   return made;
 }
 
-core::Result<IngestHead> read(const Lines& lines) { return read_ingest_head(head(lines), config()); }
+core::Result<IngestHead> read(const Lines& lines) {
+  return read_ingest_head(head(lines), config());
+}
 
 void expect_refused(const core::Result<IngestHead>& outcome, Code code, const std::string& words) {
   ASSERT_FALSE(outcome) << words;
@@ -87,8 +88,8 @@ TEST(IngestHead, attributes_are_percent_decoded_once) {
 }
 
 TEST(IngestHead, refuses_attributes_that_are_no_text) {
-  for (const char* raw : {"%", "%4", "%zz", "%FF", "%C3", "%ED%A0%80", "%C0%80", "%00", "a%00b",
-                          "\xff"}) {
+  for (const char* raw :
+       {"%", "%4", "%zz", "%FF", "%C3", "%ED%A0%80", "%C0%80", "%00", "a%00b", "\xff"}) {
     expect_refused(read({{"ce-note", raw}}), Code::invalid_argument, "ce-note");
   }
 }
@@ -109,13 +110,13 @@ TEST(IngestHead, refuses_attributes_beyond_their_bounds) {
 TEST(IngestHead, refuses_headers_that_stand_twice) {
   expect_refused(read({{"ce-source", "a"}, {"CE-Source", "a"}}), Code::invalid_argument, "twice");
   expect_refused(read({{"ce-note", "a"}, {"ce-note", "b"}}), Code::invalid_argument, "twice");
-  expect_refused(read({{"Idempotency-Key", "a"}, {"Idempotency-Key", "a"}}),
-                 Code::invalid_argument, "twice");
+  expect_refused(read({{"Idempotency-Key", "a"}, {"Idempotency-Key", "a"}}), Code::invalid_argument,
+                 "twice");
 }
 
 TEST(IngestHead, refuses_times_that_are_none) {
-  for (const char* time : {"yesterday", "2026-01-31", "2026-02-30T00:00:00Z", "1738324800",
-                           "2026-01-31T25:00:00Z"}) {
+  for (const char* time :
+       {"yesterday", "2026-01-31", "2026-02-30T00:00:00Z", "1738324800", "2026-01-31T25:00:00Z"}) {
     expect_refused(read({{"ce-time", time}}), Code::invalid_argument, "RFC 3339");
   }
 }

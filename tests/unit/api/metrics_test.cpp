@@ -60,10 +60,10 @@ TEST(Metrics, a_counter_kept_elsewhere_never_goes_back) {
 }
 
 TEST(Metrics, counters_end_in_total_and_every_family_has_help) {
-#define METRIC(member, type, name, help)                                              \
-  EXPECT_TRUE(std::string_view(name).starts_with("daybook_")) << name;                \
+#define METRIC(member, type, name, help)                                                      \
+  EXPECT_TRUE(std::string_view(name).starts_with("daybook_")) << name;                        \
   EXPECT_EQ(std::string_view(name).ends_with("_total"), std::string_view(#type) == "Counter") \
-      << name;                                                                        \
+      << name;                                                                                \
   EXPECT_FALSE(std::string_view(help).empty()) << name;
 #include "core/metrics.def"
 #undef METRIC

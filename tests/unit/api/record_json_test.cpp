@@ -18,7 +18,9 @@ core::RecordId new_id() {
   static core::RecordIdGenerator ids;
   return ids.next(wall_time(1'800'000'000'000'000), 3);
 }
-json::object parse(const std::string& text) { return json::parse(text).as_object(); }
+json::object parse(const std::string& text) {
+  return json::parse(text).as_object();
+}
 
 TEST(RecordJson, an_indexed_record_shows_everything_that_is_known) {
   const core::MetadataRow row = full_row(new_id(), wall_time(1'800'000'000'000'000));
@@ -109,7 +111,8 @@ TEST(RecordQuery, reads_every_parameter) {
   const core::RecordId id = new_id();
   const auto query = parse_record_query(
       "since=2026-01-01T00:00:00Z&until=2026-02-01T01:00:00%2B01:00&source=urn%3Aa&type=a.b&"
-      "subject=user+1&state=indexed&tenant=bank&limit=1000&cursor=" + id.str());
+      "subject=user+1&state=indexed&tenant=bank&limit=1000&cursor=" +
+      id.str());
   ASSERT_TRUE(query) << query.error().detail;
   EXPECT_EQ(query->since, core::parse_time("2026-01-01T00:00:00Z"));
   EXPECT_EQ(query->until, core::parse_time("2026-02-01T00:00:00Z"));
@@ -127,14 +130,14 @@ TEST(RecordQuery, an_error_names_its_parameter) {
     const char* query;
     const char* words;
   };
-  for (const Case& each : {Case{"since=yesterday", "'since'"}, Case{"until=1", "'until'"},
-                           Case{"limit=0", "'limit'"}, Case{"limit=1001", "'limit'"},
-                           Case{"limit=-1", "'limit'"}, Case{"limit=ten", "'limit'"},
-                           Case{"limit=5x", "'limit'"}, Case{"limit=", "'limit'"},
-                           Case{"limit=99999999999999999999", "'limit'"},
-                           Case{"cursor=abc", "'cursor'"}, Case{"state=parked", "'state'"},
-                           Case{"sorce=a", "did you mean 'source'"}, Case{"zzzzzz=1", "'zzzzzz'"},
-                           Case{"limit=5&sinc=1", "'sinc'"}, Case{"LIMIT=5", "'LIMIT'"}}) {
+  for (const Case& each :
+       {Case{"since=yesterday", "'since'"}, Case{"until=1", "'until'"}, Case{"limit=0", "'limit'"},
+        Case{"limit=1001", "'limit'"}, Case{"limit=-1", "'limit'"}, Case{"limit=ten", "'limit'"},
+        Case{"limit=5x", "'limit'"}, Case{"limit=", "'limit'"},
+        Case{"limit=99999999999999999999", "'limit'"}, Case{"cursor=abc", "'cursor'"},
+        Case{"state=parked", "'state'"}, Case{"sorce=a", "did you mean 'source'"},
+        Case{"zzzzzz=1", "'zzzzzz'"}, Case{"limit=5&sinc=1", "'sinc'"},
+        Case{"LIMIT=5", "'LIMIT'"}}) {
     const auto query = parse_record_query(each.query);
     ASSERT_FALSE(query) << each.query;
     EXPECT_EQ(query.error().code, core::Code::invalid_argument);

@@ -67,8 +67,8 @@ TEST(Budget, serves_in_the_order_of_coming) {
   Budget budget(runtime, 10);
   std::vector<int> order;
   for (int name = 1; name <= 20; ++name) {
-    runtime.spawn(customer(runtime, budget, 1 + static_cast<std::uint64_t>(name) % 10, 1h, 1s,
-                           name, order));
+    runtime.spawn(
+        customer(runtime, budget, 1 + static_cast<std::uint64_t>(name) % 10, 1h, 1s, name, order));
   }
   run_all(runtime);
   std::vector<int> expected(20);

@@ -37,7 +37,8 @@ struct Ledger {
     answered.emplace_back(item, done.has_value());
   }
   core::GroupCommit<int> group(std::size_t batch_max) {
-    return {runtime, batch_max, [this](std::vector<int> items) { return commit(std::move(items)); }};
+    return {runtime, batch_max,
+            [this](std::vector<int> items) { return commit(std::move(items)); }};
   }
   void run_all() {
     runtime.run_until([this] { return runtime.tasks() == 0; });
@@ -51,8 +52,7 @@ TEST(GroupCommit, whoever_comes_during_a_commit_is_in_the_next) {
   ledger.runtime.run_for(100ms);
   for (int item = 2; item <= 9; ++item) ledger.runtime.spawn(ledger.submit(group, item));
   ledger.run_all();
-  EXPECT_EQ(ledger.batches,
-            (std::vector<std::vector<int>>{{1}, {2, 3, 4, 5, 6, 7, 8, 9}}));
+  EXPECT_EQ(ledger.batches, (std::vector<std::vector<int>>{{1}, {2, 3, 4, 5, 6, 7, 8, 9}}));
   EXPECT_EQ(ledger.runtime.elapsed(), 2s);
   EXPECT_EQ(ledger.answered.size(), 9u);
 }

@@ -137,9 +137,7 @@ class HttpServer : public ::testing::Test {
     });
     return answer;
   }
-  std::uint16_t port() {
-    return port_;
-  }
+  std::uint16_t port() { return port_; }
 
   io::IoRuntime runtime_;
   io::HttpServerSettings settings_;
@@ -213,12 +211,14 @@ TEST_F(HttpServer, answers_a_broken_chunk_and_closes) {
 TEST_F(HttpServer, says_continue_only_when_the_handler_wants_the_body) {
   serve([this] {
     RawClient client(port());
-    client.send("POST /echo HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    client.send(
+        "POST /echo HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
     EXPECT_EQ(client.receive_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
     client.send("ok");
     EXPECT_NE(client.receive_until("/echo:ok").find("HTTP/1.1 200"), std::string::npos);
-    client.send("POST /refuse HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\n"
-                "Content-Length: 2\r\n\r\n");
+    client.send(
+        "POST /refuse HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\n"
+        "Content-Length: 2\r\n\r\n");
     client.finish_sending();
     const std::string refusal = client.receive_all();
     EXPECT_TRUE(refusal.starts_with("HTTP/1.1 413 ")) << refusal;
@@ -258,8 +258,9 @@ TEST_F(HttpServer, closes_after_the_answer_when_the_client_says_so) {
 
 TEST_F(HttpServer, a_body_nobody_read_is_not_the_next_request) {
   const std::string hidden = "GET /hidden HTTP/1.1\r\nHost: t\r\n\r\n";
-  const std::string answer = talk("POST /refuse HTTP/1.1\r\nHost: t\r\nContent-Length: " +
-                                  std::to_string(hidden.size()) + "\r\n\r\n" + hidden);
+  const std::string answer =
+      talk("POST /refuse HTTP/1.1\r\nHost: t\r\nContent-Length: " + std::to_string(hidden.size()) +
+           "\r\n\r\n" + hidden);
   EXPECT_EQ(count_of(answer, "HTTP/1.1 "), 1u) << answer;
 }
 

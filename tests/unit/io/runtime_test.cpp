@@ -1,4 +1,5 @@
-// IoRuntime: time, tasks and signals on the real clock; what VirtualRuntime promises must hold here.
+// IoRuntime: time, tasks and signals on the real clock; what VirtualRuntime promises must hold
+// here.
 #include "io/runtime.hpp"
 
 #include <csignal>

@@ -30,8 +30,8 @@ class Stream : public ::testing::Test {
 
   core::Result<std::string> read(core::Duration patience = 5s) {
     std::vector<std::byte> into(1000);
-    const auto bytes = run_on_io(
-        runtime_, stream_->read_some(into, std::chrono::steady_clock::now() + patience));
+    const auto bytes =
+        run_on_io(runtime_, stream_->read_some(into, std::chrono::steady_clock::now() + patience));
     if (!bytes) return pass(bytes);
     return std::string(core::as_text(core::Bytes(into).first(*bytes)));
   }
@@ -163,8 +163,8 @@ TEST_F(Stream, connects_and_says_who_did_not_answer) {
   ASSERT_TRUE(out);
   const io::Endpoint gone = listener_->local();
   listener_->close();
-  out = run_on_io(runtime_,
-                  io::connect(runtime_, gone, std::nullopt, core::Origin::buffer, soon()));
+  out =
+      run_on_io(runtime_, io::connect(runtime_, gone, std::nullopt, core::Origin::buffer, soon()));
   ASSERT_FALSE(out);
   EXPECT_EQ(out.error().origin, core::Origin::buffer);
   EXPECT_EQ(out.error().code, Code::unavailable);
@@ -187,8 +187,9 @@ TEST(Endpoint, is_read_from_text_and_written_back) {
     const char* host;
     std::uint16_t port;
   };
-  for (const Case& each : {Case{"127.0.0.1:7080", "127.0.0.1", 7080},
-                           Case{"localhost:1", "localhost", 1}, Case{"[::1]:65535", "::1", 65535}}) {
+  for (const Case& each :
+       {Case{"127.0.0.1:7080", "127.0.0.1", 7080}, Case{"localhost:1", "localhost", 1},
+        Case{"[::1]:65535", "::1", 65535}}) {
     const auto endpoint = io::parse_endpoint(each.text);
     ASSERT_TRUE(endpoint) << each.text;
     EXPECT_EQ(endpoint->host, each.host);

@@ -18,7 +18,7 @@ core::Task<bool> runs_elsewhere(io::WorkerPool& workers) {
   const auto here = std::this_thread::get_id();
   std::thread::id there;
   co_await workers.run([&there] { there = std::this_thread::get_id(); });
-  co_return there != here && there != std::thread::id() && std::this_thread::get_id() == here;
+  co_return there != here&& there != std::thread::id() && std::this_thread::get_id() == here;
 }
 
 core::Task<std::uint64_t> count_up(io::WorkerPool& workers, std::uint64_t& shared) {

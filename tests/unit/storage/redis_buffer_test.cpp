@@ -135,8 +135,8 @@ class RedisBuffer : public ::testing::Test {
   }
   void park(const BufferEntry& entry, bool retryable = true) {
     EXPECT_TRUE(run_on_io(
-        runtime_, buffer_->park({entry, "archive", "a \"reason\"", retryable, 6, runtime_.now()},
-                                soon())));
+        runtime_,
+        buffer_->park({entry, "archive", "a \"reason\"", retryable, 6, runtime_.now()}, soon())));
   }
   std::string keys() const { return redis_->cli("--raw KEYS '*'"); }
 
@@ -460,8 +460,8 @@ TEST_F(RedisBuffer, finds_pending_and_parked_records_and_no_others) {
   EXPECT_EQ((*found)->state, core::BufferState::pending);
   EXPECT_EQ((*found)->head.envelope, object->envelope());
   EXPECT_EQ((*found)->entry.stored_size, object->stored_size());
-  const auto part = run_on_io(
-      runtime_, buffer_->read_range(id, (*found)->head.data_offset, 100, soon()));
+  const auto part =
+      run_on_io(runtime_, buffer_->read_range(id, (*found)->head.data_offset, 100, soon()));
   ASSERT_TRUE(part);
   EXPECT_EQ(core::as_text(*part), bytes_of(*object).substr((*found)->head.data_offset, 100));
   park(read().at(0));
@@ -590,8 +590,8 @@ TEST_F(RedisBuffer, a_full_memory_refuses_the_record_and_stores_nothing) {
 TEST_F(RedisBuffer, out_of_memory_between_the_commands_of_an_append_stores_nothing) {
   // Room for the queued SET when MULTI looks, none when it comes to the script.
   const std::string used = redis_->cli("INFO memory | grep -o 'used_memory:[0-9]*' | cut -d: -f2");
-  static_cast<void>(redis_->cli("CONFIG SET maxmemory " + std::to_string(std::stoull(used) +
-                                                                        3'000'000)));
+  static_cast<void>(
+      redis_->cli("CONFIG SET maxmemory " + std::to_string(std::stoull(used) + 3'000'000)));
   const core::IdempotencyKey key{"default", "k"};
   const auto object = make_object(new_id(), random_bytes(4'000'000, 3));
   const auto done = append(*object, key, 2s);
@@ -696,8 +696,8 @@ TEST(RedisUrl, takes_what_it_says_and_nothing_else) {
   const auto local = storage::parse_redis_url("unix:/run/redis.sock");
   ASSERT_TRUE(local);
   EXPECT_EQ(local->endpoint.unix_path, "/run/redis.sock");
-  for (const char* bad : {"", "http://a", "redis://a/x", "redis://a:b", "redis://a/1x", "unix:",
-                          "rediss://a", "redis://"}) {
+  for (const char* bad : {"", "http://a", "redis://a/x", "redis://a:b", "redis://a/1x",
+                          "unix:", "rediss://a", "redis://"}) {
     EXPECT_FALSE(storage::parse_redis_url(bad)) << bad;
   }
 }

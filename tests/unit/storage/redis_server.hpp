@@ -28,8 +28,9 @@ namespace daybook::tests {
 class RedisServer {
  public:
   static bool installed() {
-    return std::system("redis-server --version >/dev/null 2>&1 && "
-                       "redis-cli --version >/dev/null 2>&1") == 0;
+    return std::system(
+               "redis-server --version >/dev/null 2>&1 && "
+               "redis-cli --version >/dev/null 2>&1") == 0;
   }
 
   RedisServer() : port_(free_port()) { start(); }
@@ -45,10 +46,25 @@ class RedisServer {
     const std::string port = std::to_string(port_);
     const std::string folder = folder_.path().string();
     const std::string log = (folder_.path() / "redis.log").string();
-    std::vector<std::string> words = {
-        "redis-server", "--port",       port,  "--bind",        "127.0.0.1", "--dir", folder,
-        "--appendonly", "yes",          "--appendfsync", "always", "--save", "",      "--logfile",
-        log,            "--daemonize", "no",   "--maxmemory-policy", "noeviction"};
+    std::vector<std::string> words = {"redis-server",
+                                      "--port",
+                                      port,
+                                      "--bind",
+                                      "127.0.0.1",
+                                      "--dir",
+                                      folder,
+                                      "--appendonly",
+                                      "yes",
+                                      "--appendfsync",
+                                      "always",
+                                      "--save",
+                                      "",
+                                      "--logfile",
+                                      log,
+                                      "--daemonize",
+                                      "no",
+                                      "--maxmemory-policy",
+                                      "noeviction"};
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
@@ -92,9 +108,9 @@ class RedisServer {
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof address;
-    const bool bound =
-        probe >= 0 && ::bind(probe, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-        ::getsockname(probe, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+    const bool bound = probe >= 0 &&
+                       ::bind(probe, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
+                       ::getsockname(probe, reinterpret_cast<sockaddr*>(&address), &size) == 0;
     if (probe >= 0) ::close(probe);
     if (!bound) throw std::runtime_error("no free port");
     return ntohs(address.sin_port);

@@ -75,8 +75,7 @@ TEST_F(Trail, a_line_is_in_the_file_when_add_returns) {
   ASSERT_TRUE(add(id));
   const auto lines = lines_in(folder_.path() / "new" / "folder");
   ASSERT_EQ(lines.size(), 1u);
-  EXPECT_EQ(lines[0],
-            id.str() + " " + core::sha256(core::as_bytes("payload")).hex() + " 7 3");
+  EXPECT_EQ(lines[0], id.str() + " " + core::sha256(core::as_bytes("payload")).hex() + " 7 3");
   EXPECT_TRUE(trail_->health());
 }
 
@@ -129,7 +128,8 @@ TEST_F(Trail, old_files_go_when_a_new_one_is_begun_and_others_stay) {
 
 TEST_F(Trail, a_file_that_is_full_is_followed_by_another) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
-    (defined(__has_feature) && (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer)))
+    (defined(__has_feature) &&                                       \
+     (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer)))
   GTEST_SKIP() << "600,000 lines take too long under a sanitizer";
 #endif
   open(folder_.path());
@@ -149,8 +149,8 @@ TEST_F(Trail, a_file_that_is_full_is_followed_by_another) {
 
 TEST_F(Trail, a_folder_that_cannot_be_written_is_refused_at_the_start) {
   std::ofstream(folder_.path() / "file") << "x";
-  const auto trail = storage::Trail::open(runtime_, workers_,
-                                          (folder_.path() / "file" / "trail").string(), 24h);
+  const auto trail =
+      storage::Trail::open(runtime_, workers_, (folder_.path() / "file" / "trail").string(), 24h);
   ASSERT_FALSE(trail);
   EXPECT_NE(trail.error().detail.find("node.data_dir"), std::string::npos);
 }

@@ -171,9 +171,8 @@ struct WorldSettings {
 
 // One node: its own view of the shared buffer, and its own stages.
 struct Node {
-  Node(VirtualRuntime& runtime, std::shared_ptr<MemoryBufferStore> store,
-       FlakyObjectStore& objects, FlakyMetadataStore& metadata, WorldSettings settings,
-       const std::string& name)
+  Node(VirtualRuntime& runtime, std::shared_ptr<MemoryBufferStore> store, FlakyObjectStore& objects,
+       FlakyMetadataStore& metadata, WorldSettings settings, const std::string& name)
       : buffer(runtime, std::move(store), name),
         archive(runtime, workers, buffer, objects,
                 {.prefix = "", .concurrency = settings.archive_concurrency, .timeout = 30s}),
@@ -223,8 +222,7 @@ class World {
   Node& node;  // the first one
 
   Node& add_node(const std::string& name) {
-    nodes_.push_back(
-        std::make_unique<Node>(runtime, store, objects, metadata, settings, name));
+    nodes_.push_back(std::make_unique<Node>(runtime, store, objects, metadata, settings, name));
     return *nodes_.back();
   }
   core::RecordId accept(std::string_view payload = "an audit record") {
