@@ -43,9 +43,9 @@ boost::json::value parse(core::Bytes body) {
   return error ? boost::json::value() : document;
 }
 
-// The sum of all samples of a metric in the text format.
-double metric(std::string_view page, std::string_view name) {
-  double sum = 0;
+// The sum of all samples of a metric in the text format; nothing where the page has none.
+std::optional<double> metric(std::string_view page, std::string_view name) {
+  std::optional<double> sum;
   while (!page.empty()) {
     const std::size_t end = std::min(page.find('\n'), page.size() - 1);
     const std::string_view line = page.substr(0, end);
@@ -55,7 +55,7 @@ double metric(std::string_view page, std::string_view name) {
     const std::string_view number = line.substr(line.rfind(' ') + 1);
     double value = 0;
     std::from_chars(number.data(), number.data() + number.size(), value);
-    sum += value;
+    sum = sum.value_or(0) + value;
   }
   return sum;
 }
@@ -205,9 +205,14 @@ core::Task<Result<LoadRun::Figures>> LoadRun::read_figures() {
                          fmt::format("/metrics answered {}", response->head.status));
   }
   const std::string_view page = core::as_text(response->body);
-  co_return Figures{.accepted = metric(page, "daybook_records_accepted_total"),
-                    .pending = metric(page, "daybook_records_pending"),
-                    .parked = metric(page, "daybook_records_parked")};
+  const auto accepted = metric(page, "daybook_records_accepted_total");
+  const auto pending = metric(page, "daybook_records_pending");
+  const auto parked = metric(page, "daybook_records_parked");
+  if (!accepted || !pending || !parked) {
+    co_return core::fail(core::Code::unavailable, core::Origin::self, core::Retry::safe,
+                         "/metrics does not tell the records accepted, pending and parked");
+  }
+  co_return Figures{.accepted = *accepted, .pending = *pending, .parked = *parked};
 }
 
 core::Task<> LoadRun::wait_for_pipeline(Figures before) {

@@ -184,6 +184,11 @@ std::string cut(const std::string& text, std::uint64_t bytes, std::mt19937_64& r
   return piece;
 }
 
+// The last part only: a result must not tell where a machine keeps its files.
+std::string folder_name(const std::filesystem::path& folder) {
+  return (folder / "").parent_path().filename().string();
+}
+
 std::string random_bytes(std::uint64_t bytes, std::mt19937_64& random) {
   std::string noise(bytes, '\0');
   for (std::size_t at = 0; at < noise.size(); at += sizeof(std::uint64_t)) {
@@ -215,7 +220,7 @@ Result<PayloadSource> PayloadSource::load(const PayloadOptions& options) {
     auto slices = load_slices(options.corpus);
     if (!slices) return core::pass(slices);
     source.pool_ = std::move(*slices);
-    source.description_ = "payloads.tsv of " + options.corpus.string();
+    source.description_ = "payloads.tsv of " + folder_name(options.corpus);
   } else {
     std::string text;
     if (options.corpus.empty()) {
@@ -225,7 +230,7 @@ Result<PayloadSource> PayloadSource::load(const PayloadOptions& options) {
       auto loaded = load_text(options.corpus);
       if (!loaded) return core::pass(loaded);
       text = std::move(*loaded);
-      source.description_ = options.corpus.string() + " cut to size";
+      source.description_ = folder_name(options.corpus) + " cut to size";
     }
     for (std::size_t entry = 0; entry < kPoolEntries; ++entry) {
       const std::string piece = cut(text, next_size(), random);
