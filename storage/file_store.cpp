@@ -63,7 +63,7 @@ core::Failure classify(int error, std::string_view doing, const path& file) {
                     "The key needs a folder where an object is, or the other way round.");
     case ENOENT:
       return failed(Code::unavailable, Retry::safe,
-                    "The archive folder is gone: mount or restore it, then restart Daybook.");
+                    "The archive folder is gone: mount or restore it; Daybook goes on by itself.");
     default:
       return failed(Code::unavailable, Retry::safe, "Check the disk and the kernel's log.");
   }
