@@ -26,7 +26,7 @@ TEST(BlockPool, gives_blocks_of_full_size_that_differ) {
 }
 
 TEST(BlockPool, uses_a_returned_block_again) {
-  BlockPool pool(1);
+  BlockPool pool(2);
   std::byte* const place = pool.take().get();
   EXPECT_EQ(pool.take().get(), place);
 }

@@ -50,7 +50,7 @@ class RedisBuffer : public ::testing::Test {
   void SetUp() override {
     if (!RedisServer::installed()) GTEST_SKIP() << "redis-server and redis-cli are not installed";
     redis_ = std::make_unique<RedisServer>();
-    settings_.server.endpoint = {"127.0.0.1", redis_->port(), ""};
+    settings_.server.endpoint.unix_path = redis_->socket();
     settings_.partitions = 2;
     settings_.node = "node-1";
     settings_.run = "run-1";

@@ -5,17 +5,13 @@
 #include <array>
 #include <chrono>
 #include <csignal>
-#include <cstdint>
 #include <cstdio>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <spawn.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,24 +29,25 @@ class RedisServer {
                "redis-cli --version >/dev/null 2>&1") == 0;
   }
 
-  RedisServer() : port_(free_port()) { start(); }
+  RedisServer() { start(); }
   ~RedisServer() { stop(SIGKILL); }
   RedisServer(const RedisServer&) = delete;
   RedisServer& operator=(const RedisServer&) = delete;
 
-  [[nodiscard]] std::uint16_t port() const { return port_; }
+  // A Unix socket in a folder of its own: a TCP port is anybody's while the server is down.
+  [[nodiscard]] std::string socket() const { return (folder_.path() / "redis.sock").string(); }
   [[nodiscard]] pid_t pid() const { return pid_; }
 
   // On the data that are there. Returns when it answers.
   void start() {
-    const std::string port = std::to_string(port_);
+    const std::string path = socket();
     const std::string folder = folder_.path().string();
     const std::string log = (folder_.path() / "redis.log").string();
     std::vector<std::string> words = {"redis-server",
                                       "--port",
-                                      port,
-                                      "--bind",
-                                      "127.0.0.1",
+                                      "0",
+                                      "--unixsocket",
+                                      path,
                                       "--dir",
                                       folder,
                                       "--appendonly",
@@ -87,8 +84,7 @@ class RedisServer {
 
   // The answer of redis-cli, lines joined by '\n', without the last line's end.
   [[nodiscard]] std::string cli(const std::string& command) const {
-    const std::string line =
-        "redis-cli -p " + std::to_string(port_) + " " + command + " 2>/dev/null";
+    const std::string line = "redis-cli -s " + socket() + " " + command + " 2>/dev/null";
     std::FILE* pipe = ::popen(line.c_str(), "r");
     if (pipe == nullptr) return {};
     std::string output;
@@ -102,22 +98,7 @@ class RedisServer {
   }
 
  private:
-  static std::uint16_t free_port() {
-    const int probe = ::socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    const bool bound = probe >= 0 &&
-                       ::bind(probe, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
-                       ::getsockname(probe, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-    if (probe >= 0) ::close(probe);
-    if (!bound) throw std::runtime_error("no free port");
-    return ntohs(address.sin_port);
-  }
-
   TemporaryFolder folder_;
-  std::uint16_t port_;
   pid_t pid_ = -1;
 };
 
