@@ -291,8 +291,8 @@ std::string Server::status_json() {
   }
   const auto uptime =
       std::chrono::duration_cast<std::chrono::seconds>(runtime_.steady_now() - started_).count();
-  const auto age = stats.oldest_pending ? runtime_.now() - *stats.oldest_pending
-                                        : std::chrono::microseconds(0);
+  const auto age =
+      stats.oldest_pending ? runtime_.now() - *stats.oldest_pending : std::chrono::microseconds(0);
   const auto oldest = std::chrono::duration_cast<std::chrono::seconds>(age).count();
   const json::object status = {
       {"version", DAYBOOK_VERSION},
