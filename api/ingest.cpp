@@ -138,7 +138,7 @@ Task<Result<io::HttpAnswer>> Ingest::accept(io::HttpExchange& exchange, Upload& 
       co_return judge_repetition(*upload.first, *upload.expected);
   }
   const int level = upload.first ? 0 : static_cast<int>(config_.ingest_compression_level);
-  core::PayloadSealer sealer(services_.runtime, services_.workers, blocks_, level);
+  core::PayloadSealer sealer(services_.runtime, services_.workers, blocks_, lines_, level);
   if (auto received = co_await receive(exchange, upload, sealer); !received) {
     co_return pass(std::move(received));
   }

@@ -68,6 +68,7 @@ class Ingest {
   Services services_;
   const core::Config& config_;
   core::BlockPool blocks_;
+  core::HashLines lines_;
   core::RecordIdGenerator ids_;
 };
 

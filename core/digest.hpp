@@ -28,6 +28,10 @@ class Sha256Hasher {
   Sha256Hasher& operator=(Sha256Hasher&&) noexcept;
 
   void update(Bytes bytes);
+  // The same as two updates, in two thirds of the time where the processor can (sha256_pair.hpp)
+  // and both messages are at a multiple of 64 bytes.
+  static void update_pair(Sha256Hasher& first, Bytes first_bytes, Sha256Hasher& second,
+                          Bytes second_bytes);
   [[nodiscard]] Sha256 finish();  // once; the hasher is spent then
 
  private:

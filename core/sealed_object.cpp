@@ -49,7 +49,7 @@ std::string make_seek_table(const Envelope& envelope, std::size_t head_bytes) {
     left -= block;
   }
   append_u32(table, static_cast<std::uint32_t>(envelope.frames.size() + 1));
-  table.push_back('\0');  // descriptor: no checksums per frame; the frames have their own
+  table.push_back('\0');  // descriptor: no checksums of content; the frames have their checks
   append_u32(table, kSeekableFooterMagic);
   return skippable_frame(kSeekTableMagic, table);
 }

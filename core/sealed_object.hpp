@@ -1,15 +1,17 @@
 // The one byte layout of a stored record, the same in the Redis buffer and in the archive:
 //
 //   skippable frame   | magic 0x184D2A50 | u32 length | envelope, JSON |         (RFC 8878 3.1.2)
-//   zstd frame 0      | 1 MiB of payload, content checksum on          |
+//   zstd frame 0      | 1 MiB of payload                               |
+//   skippable frame   | magic 0x184D2A51 | u32 8 | XXH3 of zstd frame 0 |
 //   ...               |                                                |
 //   zstd frame n-1    | the rest of the payload                        |
+//   skippable frame   | magic 0x184D2A51 | u32 8 | XXH3 of frame n-1   |
 //   skippable frame   | magic 0x184D2A5E | u32 length | seek table     |    (zstd seekable format)
 //
 // It is an ordinary .zst file: `zstd -dc` prints the payload and skips the rest. The envelope
 // in front makes each object self-describing, so the metadata store can be rebuilt from objects
 // alone. A frame that covers payload bytes [i MiB, (i+1) MiB) is found from the envelope's frame
-// sizes.
+// sizes, which count the check behind each.
 #pragma once
 
 #include <optional>

@@ -1,67 +1,22 @@
 #include "core/sealer.hpp"
 
-#include <deque>
-#include <mutex>
-
 #include "core/check.hpp"
 #include "core/frame.hpp"
 #include "core/limits.hpp"
 
 namespace daybook::core {
-namespace {
-
-using Block = std::shared_ptr<std::byte>;
-
-// Hashes blocks in the order they were pushed, on whichever worker comes by. Every block is pushed
-// before its job is posted, so when all jobs have ended all blocks are hashed.
-class OrderedHasher {
- public:
-  void push(Block block, std::size_t bytes) {
-    const std::lock_guard lock(mutex_);
-    waiting_.push_back({std::move(block), bytes});
-  }
-
-  // Takes over the line if nobody else is at it.
-  void advance() {
-    std::unique_lock lock(mutex_);
-    if (busy_) return;
-    busy_ = true;
-    while (!waiting_.empty()) {
-      const Piece piece = std::move(waiting_.front());
-      waiting_.pop_front();
-      lock.unlock();
-      const auto begin = std::chrono::steady_clock::now();
-      hasher_.update({piece.block.get(), piece.bytes});
-      const auto took = std::chrono::steady_clock::now() - begin;
-      lock.lock();
-      took_ += took;
-    }
-    busy_ = false;
-  }
-
-  Sha256 finish() { return hasher_.finish(); }
-  [[nodiscard]] Duration took() const { return took_; }
-
- private:
-  struct Piece {
-    Block block;
-    std::size_t bytes;
-  };
-  std::mutex mutex_;
-  std::deque<Piece> waiting_;
-  bool busy_ = false;
-  Duration took_{};
-  Sha256Hasher hasher_;
-};
-
-}  // namespace
 
 struct PayloadSealer::State {
-  State(Runtime& runtime, Workers& pool, int zstd_level)
-      : workers(pool), level(zstd_level), changed(runtime.make_signal()) {}
+  State(Runtime& runtime, Workers& pool, HashLines& hash_lines, int zstd_level)
+      : workers(pool),
+        lines(hash_lines),
+        level(zstd_level),
+        line(lines.open()),
+        changed(runtime.make_signal()) {}
   Workers& workers;
+  HashLines& lines;
   const int level;
-  OrderedHasher hasher;
+  const std::shared_ptr<HashLines::Line> line;
   // From here on: I/O thread only.
   std::vector<ByteVector> frames;
   std::size_t running = 0;
@@ -69,10 +24,11 @@ struct PayloadSealer::State {
   std::unique_ptr<Signal> changed;
 };
 
-PayloadSealer::PayloadSealer(Runtime& runtime, Workers& workers, BlockPool& blocks, int level)
+PayloadSealer::PayloadSealer(Runtime& runtime, Workers& workers, BlockPool& blocks,
+                             HashLines& lines, int level)
     : runtime_(runtime),
       blocks_(blocks),
-      state_(std::make_shared<State>(runtime, workers, level)),
+      state_(std::make_shared<State>(runtime, workers, lines, level)),
       block_(blocks.take()) {}
 
 PayloadSealer::~PayloadSealer() = default;
@@ -100,22 +56,25 @@ void PayloadSealer::seal_block() {
   const std::size_t index = state_->frames.size();
   state_->frames.emplace_back();
   ++state_->running;
-  state_->hasher.push(block_, in_block_);
-  runtime_.spawn(process(state_, std::move(block_), in_block_, index));
+  const std::uint64_t ticket = state_->lines.push(state_->line, {block_.get(), in_block_});
+  runtime_.spawn(process(state_, std::move(block_), in_block_, index, ticket));
   block_ = nullptr;
   in_block_ = 0;
 }
 
 Task<> PayloadSealer::process(std::shared_ptr<State> state, std::shared_ptr<std::byte> block,
-                              std::size_t bytes, std::size_t index) {
+                              std::size_t bytes, std::size_t index, std::uint64_t ticket) {
   ByteVector frame;
   Duration compressing{};
   co_await state->workers.run([&] {
-    state->hasher.advance();
-    if (state->level == 0) return;
-    const auto begin = std::chrono::steady_clock::now();
-    frame = compress_frame({block.get(), bytes}, state->level);
-    compressing = std::chrono::steady_clock::now() - begin;
+    // Hashing first leaves the block in this core's cache for the compressor.
+    state->lines.advance(state->line, ticket);
+    if (state->level != 0) {
+      const auto begin = std::chrono::steady_clock::now();
+      frame = compress_frame({block.get(), bytes}, state->level);
+      compressing = std::chrono::steady_clock::now() - begin;
+    }
+    state->lines.finish(state->line, ticket);
   });
   state->frames[index] = std::move(frame);
   state->compressing += compressing;
@@ -127,10 +86,10 @@ Task<PayloadSealer::Sealed> PayloadSealer::finish() {
   if (in_block_ > 0) seal_block();
   while (state_->running > 0) co_await state_->changed->wait(SteadyTime::max());
   Sealed sealed;
-  sealed.sha256 = state_->hasher.finish();
+  sealed.sha256 = state_->line->digest();
   sealed.size = size_;
   sealed.frames = std::move(state_->frames);
-  sealed.hashing = state_->hasher.took();
+  sealed.hashing = state_->line->took();
   sealed.compressing = state_->compressing;
   co_return sealed;
 }

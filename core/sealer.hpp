@@ -2,9 +2,8 @@
 //
 //   room() -> socket read -> filled(n) -> make_room() ... -> finish()
 //
-// - A full block goes to the workers: hashed in order (whichever worker is free takes the next
-// block
-//   in line) and compressed beside its neighbours, so that two cores work on one body.
+// - A full block goes to the workers: hashed in order (hash_lines.hpp) and compressed beside its
+//   neighbours, so that two cores work on one body.
 // - Memory: the block being filled, at most kBlocksInFlight sealed ones, and the frames.
 // I/O thread only; the jobs share a state that outlives an abandoned upload.
 #pragma once
@@ -14,6 +13,7 @@
 
 #include "core/block.hpp"
 #include "core/digest.hpp"
+#include "core/hash_lines.hpp"
 #include "core/ports/runtime.hpp"
 #include "core/ports/workers.hpp"
 
@@ -22,7 +22,7 @@ namespace daybook::core {
 class PayloadSealer {
  public:
   // level: of zstd; 0 = the digest only, no frames.
-  PayloadSealer(Runtime& runtime, Workers& workers, BlockPool& blocks, int level);
+  PayloadSealer(Runtime& runtime, Workers& workers, BlockPool& blocks, HashLines& lines, int level);
   ~PayloadSealer();
   PayloadSealer(const PayloadSealer&) = delete;
   PayloadSealer& operator=(const PayloadSealer&) = delete;
@@ -45,7 +45,7 @@ class PayloadSealer {
  private:
   struct State;
   static Task<> process(std::shared_ptr<State> state, std::shared_ptr<std::byte> block,
-                        std::size_t bytes, std::size_t index);
+                        std::size_t bytes, std::size_t index, std::uint64_t ticket);
   void seal_block();
 
   Runtime& runtime_;

@@ -88,8 +88,9 @@ core::Task<> seal_each(benchmark::State& state, io::IoRuntime& runtime, io::Work
                        const std::string& text) {
   constexpr std::size_t kRead = 256 * core::KiB;  // what one read of a socket brings
   core::BlockPool blocks(2 * core::limits::kBlocksInFlight);
+  core::HashLines lines;
   for (auto _ : state) {
-    core::PayloadSealer sealer(runtime, workers, blocks, 1);
+    core::PayloadSealer sealer(runtime, workers, blocks, lines, 1);
     for (core::Bytes rest = core::as_bytes(text); !rest.empty();) {
       co_await sealer.make_room();
       const core::MutableBytes room = sealer.room();

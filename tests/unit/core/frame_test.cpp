@@ -40,37 +40,19 @@ TEST(Frame, is_small_where_the_block_repeats_itself_and_hardly_larger_where_not)
             limits::kBlockBytes + 1'000);
 }
 
-TEST(Frame, never_gives_other_bytes_for_a_changed_frame) {
-  const ByteVector block = compressible_bytes(5'000);
-  const ByteVector frame = compress_frame(block, 1);
-  std::size_t noticed = 0;
-  for (std::size_t at = 0; at < frame.size(); ++at) {
-    for (const std::byte flip : {std::byte{0x01}, std::byte{0x80}, std::byte{0xFF}}) {
-      ByteVector damaged = frame;
-      damaged[at] ^= flip;
-      const auto back = decompress_frame(damaged, block.size());
-      if (back) {
-        // Unused header bits, or another way to spell the same repeated text.
-        EXPECT_TRUE(*back == block) << "byte " << at << " changed the block unnoticed";
-      } else {
+TEST(Frame, calls_every_changed_byte_damaged) {
+  for (const ByteVector& block : {compressible_bytes(5'000), tests::random_bytes(3'000, 4)}) {
+    const ByteVector frame = compress_frame(block, 1);
+    for (std::size_t at = 0; at < frame.size(); ++at) {
+      for (const std::byte flip : {std::byte{0x01}, std::byte{0x80}, std::byte{0xFF}}) {
+        ByteVector damaged = frame;
+        damaged[at] ^= flip;
+        const auto back = decompress_frame(damaged, block.size());
+        ASSERT_FALSE(back) << "byte " << at << " of " << frame.size();
         EXPECT_EQ(back.error().code, Code::damaged);
         EXPECT_EQ(back.error().retry, Retry::never);
-        ++noticed;
       }
     }
-  }
-  EXPECT_GT(noticed, frame.size() * 3 * 9 / 10);
-}
-
-TEST(Frame, calls_a_changed_byte_of_an_incompressible_block_damaged) {
-  const ByteVector block = tests::random_bytes(100'000, 4);
-  const ByteVector frame = compress_frame(block, 1);
-  for (std::size_t at = 20; at < frame.size(); at += 997) {
-    ByteVector damaged = frame;
-    damaged[at] ^= std::byte{0x10};
-    const auto back = decompress_frame(damaged, block.size());
-    ASSERT_FALSE(back) << "byte " << at;
-    EXPECT_EQ(back.error().code, Code::damaged);
   }
 }
 

@@ -22,10 +22,12 @@ namespace {
 using core::limits::kBlockBytes;
 using Sealed = core::PayloadSealer::Sealed;
 
+core::HashLines lines;  // one for all uploads, as in the server
+
 // Feeds the payload in reads of at most `step` bytes, as a socket would.
 core::Task<Sealed> seal(core::Runtime& runtime, core::Workers& workers, core::BlockPool& blocks,
                         int level, core::Bytes payload, std::size_t step) {
-  core::PayloadSealer sealer(runtime, workers, blocks, level);
+  core::PayloadSealer sealer(runtime, workers, blocks, lines, level);
   while (!payload.empty()) {
     co_await sealer.make_room();
     const core::MutableBytes room = sealer.room();
@@ -116,7 +118,7 @@ TEST(Sealer, pauses_the_reader_while_too_many_blocks_wait_for_workers) {
 
 core::Task<> feed_and_leave(core::Runtime& runtime, core::Workers& workers,
                             core::BlockPool& blocks) {
-  core::PayloadSealer sealer(runtime, workers, blocks, 1);
+  core::PayloadSealer sealer(runtime, workers, blocks, lines, 1);
   for (int i = 0; i < 3; ++i) {
     std::ranges::fill(sealer.room(), std::byte{7});
     sealer.filled(kBlockBytes);
