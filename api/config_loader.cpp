@@ -280,6 +280,7 @@ Result<LoadedConfig> Loader::finish() {
     for (const std::string& line : problems_) all += (all.empty() ? "" : "\n") + line;
     return refuse(std::move(all));
   }
+  if (config.spool_dir.empty()) config.spool_dir = config.node_data_dir + "/spool";
   if (config.archive_file_dir.empty()) config.archive_file_dir = config.node_data_dir + "/archive";
   if (config.metadata_sqlite_file.empty()) {
     config.metadata_sqlite_file = config.node_data_dir + "/metadata.sqlite";

@@ -93,10 +93,20 @@ Result<void> Health::admission() const {
   return {};
 }
 
+bool Health::spool_stands_in() const {
+  return services_.spool != nullptr && services_.spool->has_room() && services_.spool->health();
+}
+
 std::vector<Check> Health::checks() const {
-  std::vector<Check> all = {make_check("buffer", true, services_.buffer.health())};
+  const Result<void> buffer = services_.buffer.health();
+  const bool broken = !buffer && (buffer.error().code == core::Code::misconfigured ||
+                                  buffer.error().code == core::Code::denied);
+  std::vector<Check> all = {make_check("buffer", broken || !spool_stands_in(), buffer)};
   if (services_.trail != nullptr) {
     all.push_back(make_check("trail", true, services_.trail->health()));
+  }
+  if (services_.spool != nullptr) {
+    all.push_back(make_check("spool", false, services_.spool->health()));
   }
   all.push_back(make_check("disk", true, disk_));
   all.push_back(make_check("object_store", false, objects_));

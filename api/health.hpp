@@ -1,6 +1,8 @@
 // Health: what Daybook depends on, each with its state and the sentence that says what to do.
 // "Required" dependencies decide whether records are accepted; the others only delay the archive,
-// because an acknowledged record waits safely in the buffer. I/O thread only.
+// because an acknowledged record waits safely in the buffer. A buffer that is away is not required
+// while the spool has room; one with wrong settings is, because somebody has to mend it.
+// I/O thread only.
 #pragma once
 
 #include <string>
@@ -12,12 +14,13 @@
 #include "core/ports/object_store.hpp"
 #include "core/ports/runtime.hpp"
 #include "core/ports/write_ahead_buffer.hpp"
+#include "storage/spool.hpp"
 #include "storage/trail.hpp"
 
 namespace daybook::api {
 
 struct Check {
-  std::string name;  // buffer | trail | disk | object_store | metadata
+  std::string name;  // buffer | trail | spool | disk | object_store | metadata
   bool ok = false;
   bool required = false;
   std::string detail;  // when not ok: what is wrong and how it is mended
@@ -28,7 +31,8 @@ class Health {
   struct Services {
     core::Runtime& runtime;
     core::WriteAheadBuffer& buffer;
-    storage::Trail* trail;  // null where this process takes no records
+    storage::Trail* trail;  // null where this process takes no records, as is spool
+    storage::Spool* spool;
     core::ObjectStore& objects;
     core::MetadataStore& metadata;
     Metrics& metrics;
@@ -45,6 +49,7 @@ class Health {
   [[nodiscard]] std::uint64_t disk_free() const { return disk_free_; }
 
  private:
+  [[nodiscard]] bool spool_stands_in() const;
   void look_at_disk();
   void publish();
 

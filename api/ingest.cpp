@@ -20,9 +20,6 @@ using core::Retry;
 using core::SteadyTime;
 using core::Task;
 
-// A Redis that was restarted is checked and taken again within this time; requests wait for it.
-constexpr auto kReconnectGrace = std::chrono::milliseconds(500);
-
 // Memory of an upload of `size` bytes: blocks being filled, hashed and compressed, and, when
 // nothing compresses, as many bytes of frames.
 std::uint64_t memory_for(std::uint64_t size) {
@@ -30,46 +27,24 @@ std::uint64_t memory_for(std::uint64_t size) {
   return size + std::min(size + core::limits::kBlockBytes, kBlocks);
 }
 
-// The receipt up to `,"position":…}`, which the buffer adds when it knows it.
-std::string make_receipt_head(const core::SealedObject& object) {
-  const core::Envelope& envelope = object.envelope();
-  const boost::json::object receipt = {{"id", envelope.id.str()},
-                                       {"tenant", envelope.tenant},
-                                       {"sha256", envelope.sha256.hex()},
-                                       {"size", envelope.size},
-                                       {"stored_size", object.stored_size()},
-                                       {"received_at", core::format_time(envelope.received_at)},
-                                       {"durability", envelope.durability},
-                                       {"partition", envelope.partition},
-                                       {"state", "buffered"}};
-  std::string text = boost::json::serialize(receipt);
-  text.pop_back();
-  return text;
-}
-
-io::HttpAnswer receipt_answer(int status, const core::RecordId& id, const std::string& receipt) {
-  io::HttpAnswer answer = json_answer(status, receipt + "\n");
-  answer.fields.add("Location", "/v1/records/" + id.str());
-  return answer;
-}
-
-io::HttpAnswer repetition_answer(const core::SettledRequest& first) {
+// The receipt with the level that was waited for.
+std::string at_level(const std::string& receipt, Level level) {
   boost::system::error_code error;
-  const auto receipt = boost::json::parse(first.receipt, error);
-  io::HttpAnswer answer = json_answer(200, first.receipt + "\n");
-  if (!error && receipt.is_object() && receipt.get_object().contains("id")) {
-    answer.fields.add("Location",
-                      "/v1/records/" + std::string(receipt.get_object().at("id").get_string()));
-  }
-  return answer;
+  auto value = boost::json::parse(receipt, error);
+  if (error || !value.is_object()) return receipt;
+  value.get_object()["durability"] = "archived";
+  value.get_object()["state"] = level == Level::indexed ? "indexed" : "archived";
+  return boost::json::serialize(value);
 }
 
-Result<io::HttpAnswer> judge_repetition(const core::SettledRequest& first,
-                                        const core::Sha256& digest) {
-  if (digest == first.sha256) return repetition_answer(first);
-  return core::fail(Code::conflict, Origin::client, Retry::never,
-                    "This idempotency key was used for another payload (its SHA-256 is " +
-                        first.sha256.hex() + "). Use a new key for a new record.");
+// Of a receipt that may come from the buffer; empty where it is none.
+std::optional<core::RecordId> id_in(const std::string& receipt) {
+  boost::system::error_code error;
+  const auto value = boost::json::parse(receipt, error);
+  if (error || !value.is_object()) return std::nullopt;
+  const auto* id = value.get_object().if_contains("id");
+  if (id == nullptr || !id->is_string()) return std::nullopt;
+  return core::RecordId::parse(std::string_view(id->get_string()));
 }
 
 core::Failure digest_mismatch(const core::Sha256& expected, const core::Sha256& actual) {
@@ -85,7 +60,10 @@ struct Ingest::Upload {
   std::optional<core::IdempotencyKey> key;
   std::optional<core::Sha256> expected;
   std::optional<core::SettledRequest> first;  // this is a repetition
+  Level level = Level::safe;
   bool reserved = false;
+  // The key as this node holds it while the request is in flight.
+  std::shared_ptr<void> held_key;
   core::Budget::Share memory;
   SteadyTime began;
   SteadyTime last_byte;
@@ -130,12 +108,14 @@ Task<Result<io::HttpAnswer>> Ingest::accept(io::HttpExchange& exchange, Upload& 
   }
   upload.envelope.partition = services_.buffer.partition_of(upload.key);
   upload.envelope.id = ids_.next(services_.runtime.now(), upload.envelope.partition);
+  upload.level = head->level;
   if (upload.key) {
     auto first = co_await reserve(upload);
     if (!first) co_return pass(std::move(first));
     upload.first = std::move(*first);
-    if (upload.first && upload.expected)
-      co_return judge_repetition(*upload.first, *upload.expected);
+    if (upload.first && upload.expected) {
+      co_return co_await repeat(*upload.first, *upload.expected, upload);
+    }
   }
   const int level = upload.first ? 0 : static_cast<int>(config_.ingest_compression_level);
   core::PayloadSealer sealer(services_.runtime, services_.workers, blocks_, lines_, level);
@@ -146,7 +126,7 @@ Task<Result<io::HttpAnswer>> Ingest::accept(io::HttpExchange& exchange, Upload& 
   if (upload.expected && *upload.expected != sealed.sha256) {
     co_return digest_mismatch(*upload.expected, sealed.sha256);
   }
-  if (upload.first) co_return judge_repetition(*upload.first, sealed.sha256);
+  if (upload.first) co_return co_await repeat(*upload.first, sealed.sha256, upload);
   co_return co_await store(upload, std::move(sealed));
 }
 
@@ -160,8 +140,7 @@ Task<Result<void>> Ingest::admit(const core::http::RequestHead& head, Upload& up
         "are with Content-Type (application/gzip, application/zstd).");
   }
   if (auto open = services_.admission(); !open) co_return open;
-  const core::Deadline soon = upload.began + kReconnectGrace;
-  if (auto sound = co_await services_.buffer.ready(soon); !sound) co_return sound;
+  if (auto sound = co_await services_.ladder.open(); !sound) co_return sound;
   const bool chunked = head.framing == core::http::Framing::chunked;
   const std::uint64_t want = memory_for(chunked ? core::limits::kBlockBytes : head.content_length);
   auto share =
@@ -175,18 +154,29 @@ Task<Result<void>> Ingest::admit(const core::http::RequestHead& head, Upload& up
 }
 
 Task<Result<std::optional<core::SettledRequest>>> Ingest::reserve(Upload& upload) {
+  const auto in_flight = core::fail(
+      Code::in_flight, Origin::client, Retry::safe,
+      "A request with this idempotency key is being received right now; ask again when it has "
+      "ended.");
+  const auto [held, fresh] = keys_in_flight_.insert(upload.key->tenant + '\0' + upload.key->key);
+  if (!fresh) co_return in_flight;
+  upload.held_key = std::shared_ptr<void>{
+      static_cast<void*>(this), [this, held](void* /*ingest*/) { keys_in_flight_.erase(held); }};
+  auto spooled = co_await services_.ladder.spooled(*upload.key);
+  if (!spooled || *spooled) co_return spooled;
+  if (!services_.ladder.buffer_is_up()) co_return std::optional<core::SettledRequest>{};
   auto reservation = co_await services_.buffer.reserve(
       *upload.key, upload.envelope.id,
       services_.runtime.steady_now() + config_.buffer_append_timeout);
-  if (!reservation) co_return pass(std::move(reservation));
+  if (!reservation) {
+    // The buffer went away just now: the ladder goes on without it.
+    if (auto other = co_await services_.ladder.open(); !other) co_return pass(reservation);
+    co_return std::optional<core::SettledRequest>{};
+  }
   if (auto* first = std::get_if<core::SettledRequest>(&*reservation)) {
     co_return std::optional(std::move(*first));
   }
-  if (std::holds_alternative<core::RequestInFlight>(*reservation)) {
-    co_return core::fail(Code::in_flight, Origin::client, Retry::safe,
-                         "A request with this idempotency key is being received right now; ask "
-                         "again when it has ended.");
-  }
+  if (std::holds_alternative<core::RequestInFlight>(*reservation)) co_return in_flight;
   upload.reserved = true;
   co_return std::optional<core::SettledRequest>{};
 }
@@ -235,41 +225,49 @@ Task<Result<io::HttpAnswer>> Ingest::store(Upload& upload, core::PayloadSealer::
   co_await services_.workers.run([&] { object.emplace(envelope, std::move(sealed.frames)); });
   upload.memory.shrink_to(object->stored_size());
   upload.append_began = services_.runtime.steady_now();
-  auto appended = co_await append_and_trail(*object, make_receipt_head(*object), upload);
-  if (!appended) co_return pass(std::move(appended));
+  auto receipt = co_await services_.ladder.store(*object, upload.key);
+  if (!receipt) co_return pass(std::move(receipt));
   upload.acknowledged = services_.runtime.steady_now();
   upload.reserved = false;
+  upload.held_key = nullptr;
   observe(upload, sealed);
-  co_return receipt_answer(201, envelope.id, appended->receipt);
+  object.reset();
+  upload.memory = {};
+  co_return co_await acknowledge(201, std::move(*receipt), upload);
 }
 
-Task<Result<core::Appended>> Ingest::append_and_trail(const core::SealedObject& object,
-                                                      std::string receipt_head, Upload& upload) {
-  struct Line {
-    std::unique_ptr<core::Signal> changed;
-    bool written = false;
-  };
-  const auto line = std::make_shared<Line>(services_.runtime.make_signal());
-  const core::Envelope& envelope = object.envelope();
-  services_.runtime.spawn([](std::shared_ptr<Line> state, storage::Trail& trail, core::RecordId id,
-                             core::Sha256 sha256, std::uint64_t size) -> Task<> {
-    if (auto added = co_await trail.add(id, sha256, size); !added) {
-      spdlog::error("trail: {}", added.error().detail);
-    }
-    state->written = true;
-    state->changed->notify_all();
-  }(line, services_.trail, envelope.id, envelope.sha256, envelope.size));
-  auto appended =
-      co_await services_.buffer.append(object, std::move(receipt_head), upload.key,
-                                       upload.append_began + config_.buffer_append_timeout);
-  // The trail is for detection: when it fails the record is safe all the same, and admission
-  // closes.
-  while (!line->written) co_await line->changed->wait(SteadyTime::max());
-  if (!appended && appended.error().retry == Retry::unknown_outcome) {
-    appended.error().detail +=
-        ". The record may have been stored: send it again with the same Idempotency-Key.";
+Task<Result<io::HttpAnswer>> Ingest::repeat(const core::SettledRequest& first,
+                                            const core::Sha256& digest, const Upload& upload) {
+  if (digest != first.sha256) {
+    co_return core::fail(Code::conflict, Origin::client, Retry::never,
+                         "This idempotency key was used for another payload (its SHA-256 is " +
+                             first.sha256.hex() + "). Use a new key for a new record.");
   }
-  co_return appended;
+  co_return co_await acknowledge(200, first.receipt, upload);
+}
+
+Task<Result<io::HttpAnswer>> Ingest::acknowledge(int status, std::string receipt,
+                                                 const Upload& upload) {
+  const auto id = id_in(receipt);
+  if (upload.level != Level::safe && id) {
+    const core::Deadline deadline = services_.runtime.steady_now() + config_.ingest_wait_max;
+    if (!co_await services_.wait_for(*id, upload.level, deadline)) {
+      co_return core::fail(
+          Code::unavailable, Origin::self, Retry::unknown_outcome,
+          "Record " + id->str() + " is safe, but did not get as far as was asked within " +
+              core::format_duration(config_.ingest_wait_max) +
+              " (ingest.wait_max), so that is not claimed. Ask GET /v1/records/" + id->str() +
+              "?wait=indexed, or send it again with the same Idempotency-Key.");
+    }
+    receipt = at_level(receipt, upload.level);
+  }
+  io::HttpAnswer answer = json_answer(status, receipt + "\n");
+  if (id) answer.fields.add("Location", "/v1/records/" + id->str());
+  if (upload.level != Level::safe) {
+    answer.fields.add("Preference-Applied", upload.level == Level::indexed ? "durability=indexed"
+                                                                           : "durability=archived");
+  }
+  co_return answer;
 }
 
 void Ingest::observe(const Upload& upload, const core::PayloadSealer::Sealed& sealed) {

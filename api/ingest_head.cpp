@@ -1,5 +1,7 @@
 // The request head of POST /v1/records: CloudEvents attributes (HTTP binding 1.0 section 3.1),
 // digest, key.
+#include <ranges>
+
 #include "api/ingest.hpp"
 #include "core/http/fields.hpp"
 #include "core/limits.hpp"
@@ -88,7 +90,39 @@ Result<std::optional<core::IdempotencyKey>> read_key(const core::http::RequestHe
   return std::optional<core::IdempotencyKey>{};
 }
 
+// Prefer (RFC 7240): preferences that are not understood are ignored, as section 2 demands; the
+// query parameter is ours and has to be understood.
+Result<Level> read_level(const core::http::RequestHead& head) {
+  Level level = Level::safe;
+  for (const auto& [name, value] : head.fields.lines()) {
+    if (!core::equals_ignoring_case(name, "Prefer")) continue;
+    for (const auto piece : std::views::split(value, ',')) {
+      const std::string_view preference = core::trim(std::string_view(piece));
+      constexpr std::string_view kDurability = "durability=";
+      if (!core::equals_ignoring_case(preference.substr(0, kDurability.size()), kDurability)) {
+        continue;
+      }
+      std::string_view word = preference.substr(kDurability.size());
+      word = word.substr(0, word.find(';'));
+      if (word.size() >= 2 && word.front() == '"') word = word.substr(1, word.size() - 2);
+      if (const auto known = parse_level(core::trim(word))) level = *known;
+    }
+  }
+  if (const auto wait = core::http::query_parameter(head.query, "wait")) {
+    const auto known = parse_level(*wait);
+    if (!known) return refuse("Query parameter wait must be archived or indexed.");
+    level = *known;
+  }
+  return level;
+}
+
 }  // namespace
+
+std::optional<Level> parse_level(std::string_view word) {
+  if (word == "archived") return Level::archived;
+  if (word == "indexed") return Level::indexed;
+  return std::nullopt;
+}
 
 Result<IngestHead> read_ingest_head(const core::http::RequestHead& head,
                                     const core::Config& config) {
@@ -125,6 +159,9 @@ Result<IngestHead> read_ingest_head(const core::http::RequestHead& head,
   auto key = read_key(head, result.envelope);
   if (!key) return pass(std::move(key));
   result.key = std::move(*key);
+  const auto level = read_level(head);
+  if (!level) return pass(level);
+  result.level = *level;
   return result;
 }
 

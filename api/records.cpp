@@ -10,6 +10,7 @@
 #include "core/frame.hpp"
 #include "core/limits.hpp"
 #include "core/sealed_object.hpp"
+#include "core/text.hpp"
 
 namespace daybook::api {
 namespace {
@@ -21,6 +22,7 @@ using core::Retry;
 using core::Task;
 
 constexpr auto kReadTimeout = std::chrono::seconds(30);
+constexpr auto kLongPollMax = std::chrono::minutes(10);
 
 Task<int> answer(io::HttpExchange& exchange, io::HttpAnswer what) {
   const int status = what.status;
@@ -55,7 +57,10 @@ Task<Result<Records::Found>> Records::find(std::string id) {
   // Twice, because the record may move from the buffer to the metadata store between the looks.
   for (int look = 0; look < 2; ++look) {
     auto row = co_await services_.metadata.find(*parsed, deadline());
-    if (row && *row) co_return Found{std::move(**row), true, false};
+    if (row && *row) co_return Found{std::move(**row), true, false, false};
+    auto spooled = co_await find_spooled(*parsed);
+    if (!spooled) co_return pass(std::move(spooled));
+    if (*spooled) co_return std::move(**spooled);
     auto head = co_await services_.buffer.find(*parsed, deadline());
     if (head && *head) {
       Found found;
@@ -73,8 +78,30 @@ Task<Result<Records::Found>> Records::find(std::string id) {
   co_return unknown_record(id);
 }
 
+Task<Result<std::optional<Records::Found>>> Records::find_spooled(core::RecordId id) {
+  const auto where = services_.spool != nullptr ? services_.spool->find(id) : std::nullopt;
+  if (!where) co_return std::optional<Found>{};
+  const std::uint64_t front =
+      std::min<std::uint64_t>(where->stored_size, core::limits::kEnvelopeBytesMax + 8);
+  const auto bytes = co_await services_.spool->read_stored(*where, 0, front);
+  if (!bytes) {
+    // Its segment may have gone because the record went to the buffer meanwhile.
+    if (!services_.spool->find(id)) co_return std::optional<Found>{};
+    co_return pass(bytes);
+  }
+  auto head = core::open_head(*bytes);
+  if (!head) co_return pass(std::move(head));
+  Found found;
+  found.row.envelope = std::move(head->envelope);
+  found.row.data_offset = head->data_offset;
+  found.row.stored_size = where->stored_size;
+  found.spooled = true;
+  co_return std::optional(std::move(found));
+}
+
 std::string Records::state_of(const Found& found) const {
   if (found.indexed) return found.row.state;
+  if (found.spooled) return "spooled";
   if (found.parked) return "parked";
   const core::pipeline::Pipeline* pipeline = services_.pipeline;
   const std::string_view stage =
@@ -82,7 +109,49 @@ std::string Records::state_of(const Found& found) const {
   return stage == "index" || stage == "release" ? "archived" : "buffered";
 }
 
+// Asked again and again: the record may be in another process's hands.
+Task<bool> Records::wait_for(core::RecordId id, Level level, core::Deadline deadline) {
+  constexpr auto kLongest = std::chrono::milliseconds(200);
+  core::Duration pause = std::chrono::milliseconds(5);
+  const auto never = services_.runtime.make_signal();
+  for (;;) {
+    const auto found = co_await find(id.str());
+    if (found) {
+      const std::string state = state_of(*found);
+      if (state == "indexed" || (state == "archived" && level == Level::archived)) co_return true;
+    }
+    const core::SteadyTime now = services_.runtime.steady_now();
+    if (now >= deadline) co_return false;
+    co_await never->wait(std::min(deadline, now + pause));
+    pause = std::min<core::Duration>(pause * 2, kLongest);
+  }
+}
+
+// ?wait=archived|indexed&timeout=30s holds the answer until then; it shows the state reached.
+Task<Result<void>> Records::long_poll(const core::http::RequestHead& head, const std::string& id) {
+  const auto wait = core::http::query_parameter(head.query, "wait");
+  if (!wait) co_return Result<void>{};
+  const auto refuse = [](std::string detail) {
+    return core::fail(Code::invalid_argument, Origin::client, Retry::never, std::move(detail));
+  };
+  const auto level = parse_level(*wait);
+  if (!level) co_return refuse("Query parameter wait must be archived or indexed.");
+  const auto text = core::http::query_parameter(head.query, "timeout").value_or("30s");
+  const auto timeout = core::parse_duration(text);
+  if (!timeout || *timeout > kLongPollMax) {
+    co_return refuse("Query parameter timeout must be a time such as 10s, at most 10m.");
+  }
+  if (const auto parsed = core::RecordId::parse(id)) {
+    static_cast<void>(
+        co_await wait_for(*parsed, *level, services_.runtime.steady_now() + *timeout));
+  }
+  co_return Result<void>{};
+}
+
 Task<int> Records::show(io::HttpExchange& exchange, std::string id) {
+  if (auto waited = co_await long_poll(exchange.head(), id); !waited) {
+    co_return co_await answer(exchange, waited.error());
+  }
   const auto found = co_await find(std::move(id));
   if (!found) co_return co_await answer(exchange, found.error());
   core::ParkedRecord details;
@@ -132,6 +201,11 @@ Task<Result<core::ByteVector>> Records::read_stored(const Found& found, std::uin
     return services_.objects.get(std::move(key), core::ByteRange{offset, length}, deadline());
   };
   if (found.indexed) co_return co_await from_archive(found.row.object_key);
+  const core::RecordId& id = found.row.envelope.id;
+  if (const auto where = found.spooled ? services_.spool->find(id) : std::nullopt) {
+    auto bytes = co_await services_.spool->read_stored(*where, offset, length);
+    if (bytes || services_.spool->find(id)) co_return bytes;
+  }
   auto bytes =
       co_await services_.buffer.read_range(found.row.envelope.id, offset, length, deadline());
   if (bytes || bytes.error().code != Code::not_found) co_return bytes;

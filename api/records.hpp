@@ -1,10 +1,11 @@
 // Records: reading back. A record is found from the moment of its acknowledgement on: first its row
-// in the metadata store, else its entry in the buffer. I/O thread only.
+// in the metadata store, else its entry in the buffer or in this node's spool. I/O thread only.
 #pragma once
 
 #include <optional>
 #include <string>
 
+#include "api/ingest.hpp"
 #include "core/budget.hpp"
 #include "core/http/fields.hpp"
 #include "core/pipeline/pipeline.hpp"
@@ -14,6 +15,7 @@
 #include "core/ports/workers.hpp"
 #include "core/ports/write_ahead_buffer.hpp"
 #include "io/http_server.hpp"
+#include "storage/spool.hpp"
 
 namespace daybook::api {
 
@@ -26,6 +28,7 @@ class Records {
     core::ObjectStore& objects;
     core::MetadataStore& metadata;
     core::Budget& memory;
+    storage::Spool* spool;                     // null where this process takes no records
     const core::pipeline::Pipeline* pipeline;  // null where this process has none
   };
   explicit Records(Services services) : services_(services) {}
@@ -37,14 +40,21 @@ class Records {
   core::Task<int> parked(io::HttpExchange& exchange);
   core::Task<int> replay(io::HttpExchange& exchange);
 
+  // Waits until the record is archived or indexed. False when it is not by then.
+  core::Task<bool> wait_for(core::RecordId id, Level level, core::Deadline deadline);
+
  private:
   // Where a record's bytes are and what is known of it.
   struct Found {
     core::MetadataRow row;  // of a buffered record: what is known so far
     bool indexed = false;
     bool parked = false;
+    bool spooled = false;
   };
   core::Task<core::Result<Found>> find(std::string id);
+  core::Task<core::Result<std::optional<Found>>> find_spooled(core::RecordId id);
+  core::Task<core::Result<void>> long_poll(const core::http::RequestHead& head,
+                                           const std::string& id);
   [[nodiscard]] std::string state_of(const Found& found) const;
   core::Task<core::Result<core::ByteVector>> read_stored(const Found& found, std::uint64_t offset,
                                                          std::uint64_t length);

@@ -13,6 +13,7 @@
 
 #include "api/health.hpp"
 #include "api/ingest.hpp"
+#include "api/ladder.hpp"
 #include "api/metrics.hpp"
 #include "api/object_store.hpp"
 #include "api/pipeline_log.hpp"
@@ -27,6 +28,8 @@
 #include "io/runtime.hpp"
 #include "io/worker_pool.hpp"
 #include "storage/redis_buffer.hpp"
+#include "storage/spool.hpp"
+#include "storage/spool_replay.hpp"
 #include "storage/sqlite_metadata.hpp"
 #include "storage/trail.hpp"
 
@@ -39,6 +42,8 @@ using core::Task;
 // A sealed record is at most this much larger than its payload: envelope, seek table, zstd's
 // overhead.
 constexpr std::uint64_t kSealedOverhead = core::limits::kEnvelopeBytesMax + 64 * core::KiB;
+
+constexpr auto kReconnectGrace = std::chrono::milliseconds(500);
 
 std::string_view to_string(Role role) {
   return role == Role::all ? "all" : role == Role::ingest ? "ingest" : "pipeline";
@@ -61,6 +66,9 @@ Result<storage::RedisBufferSettings> buffer_settings(const core::Config& config,
   settings.run = core::RecordIdGenerator().next(now, 0).str();
   settings.append_connections = config.buffer_append_connections;
   settings.check_interval = config.buffer_check_interval;
+  // Where a record has another way, it does not wait long for a Redis that went away.
+  const bool other_way = config.spool_bytes_max > 0 || config.spool_direct_archive;
+  settings.reconnect_grace = other_way ? kReconnectGrace : config.buffer_append_timeout;
   settings.idempotency_window = config.ingest_idempotency_window;
   settings.reservation_lease = config.ingest_reservation_lease;
   settings.record_bytes_max = config.ingest_body_bytes_max + kSealedOverhead;
@@ -99,6 +107,7 @@ class Server {
         workers_(runtime_, worker_threads(config), "daybook-worker"),
         disk_workers_(runtime_, 4, "daybook-disk"),
         trail_worker_(runtime_, 1, "daybook-trail"),
+        spool_worker_(runtime_, 1, "daybook-spool"),
         metadata_writer_(runtime_, 1, "daybook-index"),
         metadata_reader_(runtime_, 1, "daybook-query"),
         memory_(runtime_, config.ingest_memory_max),
@@ -125,6 +134,7 @@ class Server {
   io::WorkerPool workers_;
   io::WorkerPool disk_workers_;
   io::WorkerPool trail_worker_;
+  io::WorkerPool spool_worker_;
   io::WorkerPool metadata_writer_;
   io::WorkerPool metadata_reader_;
   Metrics metrics_;
@@ -132,11 +142,14 @@ class Server {
   PipelineLog log_;
   std::unique_ptr<storage::RedisBuffer> buffer_;
   std::unique_ptr<storage::Trail> trail_;
+  std::unique_ptr<storage::Spool> spool_;
+  std::unique_ptr<storage::SpoolReplay> spool_replay_;
   std::unique_ptr<core::ObjectStore> objects_;
   std::unique_ptr<storage::SqliteMetadata> metadata_;
   std::vector<std::unique_ptr<core::pipeline::Stage>> stages_;
   std::unique_ptr<core::pipeline::Pipeline> pipeline_;
   std::unique_ptr<Health> health_;
+  std::unique_ptr<Ladder> ladder_;
   std::unique_ptr<Ingest> ingest_;
   std::unique_ptr<Records> records_;
   std::unique_ptr<Routes> routes_;
@@ -152,6 +165,12 @@ Result<void> Server::open() {
                                       config_.trail_keep);
     if (!trail) return pass(std::move(trail));
     trail_ = std::move(*trail);
+    auto spool = storage::Spool::open(
+        runtime_, spool_worker_, {.dir = config_.spool_dir, .bytes_max = config_.spool_bytes_max});
+    if (!spool) return pass(std::move(spool));
+    spool_ = std::move(*spool);
+    spool_replay_ = std::make_unique<storage::SpoolReplay>(runtime_, workers_, *spool_, *buffer_,
+                                                           config_.buffer_append_timeout);
   }
   auto objects = open_object_store(config_, runtime_, disk_workers_);
   if (!objects) return pass(std::move(objects));
@@ -192,16 +211,24 @@ void Server::make_pipeline() {
 }
 
 void Server::make_routes() {
-  health_ = std::make_unique<Health>(
-      Health::Services{runtime_, *buffer_, trail_.get(), *objects_, *metadata_, metrics_}, config_);
+  health_ =
+      std::make_unique<Health>(Health::Services{runtime_, *buffer_, trail_.get(), spool_.get(),
+                                                *objects_, *metadata_, metrics_},
+                               config_);
+  records_ = std::make_unique<Records>(Records::Services{
+      runtime_, workers_, *buffer_, *objects_, *metadata_, memory_, spool_.get(), pipeline_.get()});
   if (trail_) {
-    ingest_ =
-        std::make_unique<Ingest>(Ingest::Services{runtime_, workers_, *buffer_, *trail_, metrics_,
-                                                  memory_, [this] { return health_->admission(); }},
-                                 config_);
+    ladder_ = std::make_unique<Ladder>(Ladder::Services{runtime_, disk_workers_, *buffer_, *spool_,
+                                                        *objects_, *metadata_, *trail_, metrics_},
+                                       config_);
+    ingest_ = std::make_unique<Ingest>(
+        Ingest::Services{runtime_, workers_, *buffer_, *ladder_, metrics_, memory_,
+                         [this](core::RecordId id, Level level, core::Deadline deadline) {
+                           return records_->wait_for(id, level, deadline);
+                         },
+                         [this] { return health_->admission(); }},
+        config_);
   }
-  records_ = std::make_unique<Records>(Records::Services{runtime_, workers_, *buffer_, *objects_,
-                                                         *metadata_, memory_, pipeline_.get()});
   routes_ = std::make_unique<Routes>(Routes::Services{ingest_.get(), *records_, *health_, metrics_,
                                                       [this] { return status_json(); },
                                                       [this] { return refresh(); }});
@@ -216,6 +243,7 @@ int Server::run() {
   runtime_.on_terminate([this] { runtime_.spawn(stop()); });
   runtime_.spawn(buffer_->run());
   runtime_.spawn(health_->run());
+  if (spool_replay_) runtime_.spawn(spool_replay_->run());
   if (pipeline_) pipeline_->start();
   runtime_.run();
   spdlog::info("daybook has stopped");
@@ -234,6 +262,7 @@ Task<> Server::stop() {
     pipeline_->stop();
     drained = co_await pipeline_->drained(deadline) && drained;
   }
+  if (spool_replay_) spool_replay_->close();
   health_->close();
   buffer_->close();
   if (drained) co_return;
@@ -269,6 +298,12 @@ void Server::refresh_metrics() {
       stats.oldest_pending ? runtime_.now() - *stats.oldest_pending : std::chrono::microseconds(0);
   metrics_.set(metrics_.buffer_oldest_seconds,
                std::max(0.0, std::chrono::duration<double>(age).count()));
+  if (spool_) {
+    metrics_.set(metrics_.spool_records, figure(spool_->records()));
+    metrics_.set(metrics_.spool_bytes, figure(spool_->bytes()));
+    metrics_.set(metrics_.spool_quarantined, figure(spool_->quarantined()));
+    metrics_.advance_to(metrics_.spool_replayed, figure(spool_replay_->replayed()));
+  }
   metrics_.set(metrics_.ingest_in_flight_bytes, figure(memory_.used()));
   metrics_.set(metrics_.process_resident_bytes, figure(resident_bytes()));
   metrics_.set(metrics_.process_start_time,
@@ -312,6 +347,9 @@ std::string Server::status_json() {
                               {"oldest_seconds", oldest},
                               {"memory_bytes", stats.memory_used},
                               {"memory_max_bytes", stats.memory_max}}},
+      {"spool", json::object{{"records", spool_ ? spool_->records() : 0},
+                             {"bytes", spool_ ? spool_->bytes() : 0},
+                             {"quarantined", spool_ ? spool_->quarantined() : 0}}},
       {"pipeline", json::object{{"in_flight", std::move(in_flight)}}},
       {"stores",
        json::object{{"archive", objects_->describe()}, {"metadata", metadata_->describe()}}},

@@ -77,6 +77,18 @@ SealedObject::SealedObject(Envelope envelope, std::vector<ByteVector> frames)
   stored_sha256_ = core::sha256(slices_);
 }
 
+Result<std::unique_ptr<SealedObject>> SealedObject::from_stored(ByteVector stored) {
+  auto head = open_head(stored);
+  if (!head) return pass(std::move(head));
+  std::unique_ptr<SealedObject> object(new SealedObject);
+  object->envelope_ = std::move(head->envelope);
+  object->frames_.push_back(std::move(stored));
+  object->slices_ = {object->frames_.front()};
+  object->stored_size_ = object->frames_.front().size();
+  object->stored_sha256_ = core::sha256(object->frames_.front());
+  return object;
+}
+
 Result<std::uint64_t> head_size(Bytes first_8_bytes) {
   if (first_8_bytes.size() < kSkippableHeaderBytes || read_u32(first_8_bytes) != kEnvelopeMagic) {
     return damaged("the object does not begin with an envelope (skippable frame 0x184D2A50)");

@@ -14,6 +14,7 @@
 // sizes, which count the check behind each.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,6 +30,8 @@ class SealedObject {
  public:
   // frames: compressed blocks in order; envelope.frames must list their sizes.
   SealedObject(Envelope envelope, std::vector<ByteVector> frames);
+  // From the bytes of a stored object, whole; Code::damaged where its head cannot be read.
+  static Result<std::unique_ptr<SealedObject>> from_stored(ByteVector stored);
 
   [[nodiscard]] const Envelope& envelope() const { return envelope_; }
   [[nodiscard]] const Slices& slices() const { return slices_; }  // of the whole object, in order
@@ -39,6 +42,8 @@ class SealedObject {
   SealedObject& operator=(const SealedObject&) = delete;
 
  private:
+  SealedObject() = default;
+
   Envelope envelope_;
   std::string head_;  // the skippable frame with the envelope
   std::vector<ByteVector> frames_;

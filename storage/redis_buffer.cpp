@@ -265,13 +265,19 @@ Task<Result<core::Appended>> RedisBuffer::append(const core::SealedObject& objec
                                                  Deadline deadline) {
   Error last{Code::timeout, Origin::buffer, Retry::safe, "Redis did not take the record in time"};
   bool outcome_unknown = false;
+  std::optional<core::SteadyTime> away_since;
   while (runtime_.steady_now() < deadline) {
     if (!health_) {
       last = health_.error();
       if (last.code == Code::misconfigured || last.code == Code::denied) break;
-      co_await checked_->wait(std::min(deadline, runtime_.steady_now() + std::chrono::seconds(1)));
+      const core::SteadyTime now = runtime_.steady_now();
+      if (!away_since) away_since = now;
+      const core::Deadline patience = std::min(deadline, *away_since + settings_.reconnect_grace);
+      if (now >= patience) break;
+      co_await checked_->wait(patience);
       continue;
     }
+    away_since.reset();
     auto replies = co_await append_once(object, receipt_head, name, deadline);
     if (!replies) {
       last = replies.error();

@@ -30,6 +30,8 @@ struct RedisBufferSettings {
   std::string node;  // this node's consumer name
   std::string run;   // unlike that of any earlier process of this node
   std::size_t append_connections = 16;
+  // How long an append waits for a connection that was lost; then the caller has another way.
+  core::Duration reconnect_grace = std::chrono::seconds(10);
   core::Duration check_interval{};
   core::Duration idempotency_window{};
   core::Duration reservation_lease{};

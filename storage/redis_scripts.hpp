@@ -41,6 +41,7 @@ return 0
 // After SET record, in the same MULTI. KEYS: record, wal, pending, counters, parked, appended [,
 // key]. ARGV: id, stored size, stored sha256, receipt head, payload digest, window ms, marker ms.
 // -> {'appended', position} | {'taken'} (another request settled the key first; nothing is kept)
+// A receipt that ends with '}' is complete: its client has it already (spool).
 // A repetition of an append finds the marker; its SET wrote the same bytes again, which go only
 // where the record has been released meanwhile.
 inline constexpr std::string_view kAppend = R"lua(
@@ -65,8 +66,9 @@ redis.call('HINCRBY', KEYS[4], 'accepted', 1)
 redis.call('HINCRBY', KEYS[4], 'bytes', ARGV[2])
 if KEYS[7] then
   redis.call('HDEL', KEYS[7], 'node', 'run')
-  redis.call('HSET', KEYS[7], 'state', 'settled', 'id', ARGV[1], 'digest', ARGV[5],
-             'receipt', ARGV[4] .. ',"position":"' .. position .. '"}')
+  local receipt = ARGV[4]
+  if string.sub(receipt, -1) ~= '}' then receipt = receipt .. ',"position":"' .. position .. '"}' end
+  redis.call('HSET', KEYS[7], 'state', 'settled', 'id', ARGV[1], 'digest', ARGV[5], 'receipt', receipt)
   redis.call('PEXPIRE', KEYS[7], ARGV[6])
 end
 return {'appended', position}

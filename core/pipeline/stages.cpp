@@ -34,6 +34,28 @@ std::map<std::string, std::string> object_metadata(const Envelope& envelope) {
 
 }  // namespace
 
+PutObject archive_request(const Envelope& envelope, Slices stored, const Sha256& stored_sha256,
+                          std::string_view prefix) {
+  return {object_key(envelope, prefix), std::move(stored), stored_sha256, envelope.content_type,
+          object_metadata(envelope)};
+}
+
+MetadataRow row_of(const Passage& passage, WallTime indexed_at) {
+  MetadataRow row;
+  row.envelope = passage.head.envelope;
+  row.stored_size = passage.entry.stored_size;
+  row.stored_sha256 = passage.entry.stored_sha256;
+  row.data_offset = passage.head.data_offset;
+  row.object_key = passage.object_key;
+  row.object_location = passage.object.location;
+  row.object_version = passage.object.version;
+  row.position = passage.entry.position;
+  row.attempts = passage.archive_attempts;
+  row.state = "indexed";
+  row.indexed_at = indexed_at;
+  return row;
+}
+
 ArchiveStage::ArchiveStage(Runtime& runtime, Workers& workers, WriteAheadBuffer& buffer,
                            ObjectStore& store, Settings settings)
     : runtime_(runtime),
@@ -50,12 +72,9 @@ Task<Result<void>> ArchiveStage::run(Passage& passage) {
   co_await workers_.run([&] { head = verify(passage.entry, as_bytes(*object)); });
   if (!head) co_return pass(head);
   passage.head = std::move(*head);
-  passage.object_key = object_key(passage.head.envelope, settings_.prefix);
-  PutObject put{passage.object_key,
-                {as_bytes(*object)},
-                passage.entry.stored_sha256,
-                passage.head.envelope.content_type,
-                object_metadata(passage.head.envelope)};
+  PutObject put = archive_request(passage.head.envelope, {as_bytes(*object)},
+                                  passage.entry.stored_sha256, settings_.prefix);
+  passage.object_key = put.key;
   auto version = co_await store_.put(std::move(put), deadline);
   if (!version) co_return pass(std::move(version));
   passage.object = std::move(*version);
@@ -71,19 +90,7 @@ IndexStage::IndexStage(Runtime& runtime, MetadataStore& metadata, std::size_t ba
       }) {}
 
 Task<Result<void>> IndexStage::run(Passage& passage) {
-  MetadataRow row;
-  row.envelope = passage.head.envelope;
-  row.stored_size = passage.entry.stored_size;
-  row.stored_sha256 = passage.entry.stored_sha256;
-  row.data_offset = passage.head.data_offset;
-  row.object_key = passage.object_key;
-  row.object_location = passage.object.location;
-  row.object_version = passage.object.version;
-  row.position = passage.entry.position;
-  row.attempts = passage.archive_attempts;
-  row.state = "indexed";
-  row.indexed_at = runtime_.now();
-  co_return co_await rows_.submit(std::move(row));
+  co_return co_await rows_.submit(row_of(passage, runtime_.now()));
 }
 
 ReleaseStage::ReleaseStage(Runtime& runtime, WriteAheadBuffer& buffer, std::size_t batch_max,

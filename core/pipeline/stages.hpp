@@ -12,6 +12,11 @@
 
 namespace daybook::core::pipeline {
 
+// What the archive gets: the stored bytes, under the record's key, with its metadata.
+[[nodiscard]] PutObject archive_request(const Envelope& envelope, Slices stored,
+                                        const Sha256& stored_sha256, std::string_view prefix);
+[[nodiscard]] MetadataRow row_of(const Passage& passage, WallTime indexed_at);
+
 // Buffer -> object store. Checks length and digest of what the buffer held before it goes on.
 class ArchiveStage final : public Stage {
  public:

@@ -306,6 +306,12 @@ class Daybook:
         wait_until(ready, "daybook is ready", timeout_s)
         return self
 
+    def spool(self):
+        return client.request(self.port, "GET", "/v1/status").json()["spool"]
+
+    def wait_spool_empty(self):
+        wait_until(lambda: self.spool()["records"] == 0, "every spooled record is in Redis")
+
     def wait_check(self, name, ok, timeout_s=None):
         """Waits until the named check of /readyz is ok (or not), and returns it."""
         def found():

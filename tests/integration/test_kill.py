@@ -89,6 +89,7 @@ class Kill(harness.DaybookTest):
             load.stop()
         loaded = time.monotonic() - begun
         self.daybook.wait_ready()
+        self.daybook.wait_spool_empty()
         checker.wait_drained(self.redis)
         report = checker.check(journal, self.daybook.archive_dir, self.daybook.sqlite_file,
                                self.redis)

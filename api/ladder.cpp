@@ -1,0 +1,188 @@
+#include "api/ladder.hpp"
+
+#include <filesystem>
+#include <memory>
+
+#include <boost/json.hpp>
+#include <spdlog/spdlog.h>
+
+#include "api/local_file.hpp"
+#include "core/pipeline/stages.hpp"
+#include "core/text.hpp"
+
+namespace daybook::api {
+namespace {
+
+using core::Code;
+using core::Origin;
+using core::Result;
+using core::Retry;
+using core::SteadyTime;
+using core::Task;
+
+// A Redis that was restarted is checked and taken again within this time; requests wait for it.
+constexpr auto kReconnectGrace = std::chrono::milliseconds(500);
+
+// The receipt up to `,"position":…}`, which the buffer adds when it knows it.
+std::string receipt_head(const core::SealedObject& object, std::string_view durability,
+                         std::string_view state) {
+  const core::Envelope& envelope = object.envelope();
+  const boost::json::object receipt = {{"id", envelope.id.str()},
+                                       {"tenant", envelope.tenant},
+                                       {"sha256", envelope.sha256.hex()},
+                                       {"size", envelope.size},
+                                       {"stored_size", object.stored_size()},
+                                       {"received_at", core::format_time(envelope.received_at)},
+                                       {"durability", durability},
+                                       {"partition", envelope.partition},
+                                       {"state", state}};
+  std::string text = boost::json::serialize(receipt);
+  text.pop_back();
+  return text;
+}
+
+std::string receipt(const core::SealedObject& object, std::string_view durability,
+                    std::string_view state) {
+  return receipt_head(object, durability, state) + ",\"position\":\"" + std::string(durability) +
+         "\"}";
+}
+
+}  // namespace
+
+Ladder::Ladder(Services services, const core::Config& config)
+    : services_(services), config_(config) {}
+
+Task<Result<void>> Ladder::open() {
+  const SteadyTime now = services_.runtime.steady_now();
+  // One request waits for a buffer that was just lost; while it stays away, the others do not.
+  const bool patient = !down_ || now - down_since_ < kReconnectGrace;
+  auto sound = co_await services_.buffer.ready(patient ? now + kReconnectGrace : now);
+  if (sound) {
+    down_ = false;
+    co_return sound;
+  }
+  if (!down_) down_since_ = now;
+  down_ = true;
+  if (services_.spool.has_room() || config_.spool_direct_archive) co_return Result<void>{};
+  co_return sound;
+}
+
+Task<Result<std::optional<core::SettledRequest>>> Ladder::spooled(core::IdempotencyKey key) {
+  const auto where = services_.spool.find_key(key);
+  if (!where) co_return std::optional<core::SettledRequest>{};
+  auto head = co_await services_.spool.read_head(*where);
+  if (!head) co_return pass(std::move(head));
+  co_return std::optional(core::SettledRequest{head->sha256, std::move(head->receipt)});
+}
+
+Task<Result<std::string>> Ladder::store(const core::SealedObject& object,
+                                        std::optional<core::IdempotencyKey> key) {
+  struct Line {
+    std::unique_ptr<core::Signal> changed;
+    bool written = false;
+  };
+  const auto line = std::make_shared<Line>(services_.runtime.make_signal());
+  const core::Envelope& envelope = object.envelope();
+  services_.runtime.spawn([](std::shared_ptr<Line> state, storage::Trail& trail, core::RecordId id,
+                             core::Sha256 sha256, std::uint64_t size) -> Task<> {
+    if (auto added = co_await trail.add(id, sha256, size); !added) {
+      spdlog::error("trail: {}", added.error().detail);
+    }
+    state->written = true;
+    state->changed->notify_all();
+  }(line, services_.trail, envelope.id, envelope.sha256, envelope.size));
+  auto stored = co_await climb(object, std::move(key));
+  // The trail is for detection: when it fails the record is safe all the same, and admission
+  // closes.
+  while (!line->written) co_await line->changed->wait(SteadyTime::max());
+  co_return stored;
+}
+
+Task<Result<std::string>> Ladder::climb(const core::SealedObject& object,
+                                        std::optional<core::IdempotencyKey> key) {
+  const std::string& wanted = config_.buffer_durability;
+  const core::Deadline deadline = services_.runtime.steady_now() + config_.buffer_append_timeout;
+  auto appended = co_await services_.buffer.append(object, receipt_head(object, wanted, "buffered"),
+                                                   key, deadline);
+  if (appended) {
+    acknowledged(wanted);
+    co_return std::move(appended->receipt);
+  }
+  core::Error error = appended.error();
+  if (error.origin == Origin::client) co_return core::Failure(std::move(error));
+
+  std::string text = receipt(object, "spool", "spooled");
+  const auto added = co_await services_.spool.add(object, key, text);
+  if (added) {
+    acknowledged("spool");
+    co_return text;
+  }
+  error.detail += ". Spool: " + added.error().detail;
+  if (config_.spool_direct_archive) {
+    const auto archived = co_await archive(object);
+    if (archived) {
+      acknowledged("archived");
+      co_return receipt(object, "archived", "indexed");
+    }
+    error.detail += ". Archive: " + archived.error().detail;
+    if (archived.error().retry == Retry::unknown_outcome) error.retry = Retry::unknown_outcome;
+  }
+  if (const auto kept = co_await salvage(object)) {
+    error.detail += ". The payload is salvaged as " + *kept;
+  }
+  if (error.retry == Retry::unknown_outcome) {
+    error.detail +=
+        ". The record may have been stored: send it again with the same Idempotency-Key.";
+  }
+  co_return core::Failure(std::move(error));
+}
+
+// Object, then row: the pipeline's order, and its safety argument.
+Task<Result<void>> Ladder::archive(const core::SealedObject& object) {
+  const core::Deadline deadline = services_.runtime.steady_now() + config_.spool_direct_timeout;
+  core::pipeline::Passage passage;
+  passage.entry = {object.envelope().id, "archived", object.stored_size(), object.stored_sha256()};
+  passage.archive_attempts = 1;
+  auto head = core::open_head(object.slices().front());
+  if (!head) co_return pass(std::move(head));
+  passage.head = std::move(*head);
+  core::PutObject put = core::pipeline::archive_request(
+      object.envelope(), object.slices(), object.stored_sha256(), config_.archive_prefix);
+  passage.object_key = put.key;
+  auto version = co_await services_.objects.put(std::move(put), deadline);
+  if (!version) co_return pass(std::move(version));
+  passage.object = std::move(*version);
+  std::vector<core::MetadataRow> rows = {core::pipeline::row_of(passage, services_.runtime.now())};
+  auto inserted = co_await services_.metadata.insert(std::move(rows), deadline);
+  // The object is there now, whatever the answer says.
+  if (!inserted) inserted.error().retry = Retry::unknown_outcome;
+  co_return inserted;
+}
+
+// The stored form names itself: `zstd -dc` prints the payload, its first frame is the envelope.
+Task<Result<std::string>> Ladder::salvage(const core::SealedObject& object) {
+  const std::string folder = config_.node_data_dir + "/salvage";
+  const std::string name = object.envelope().id.str() + ".zst";
+  Result<void> written;
+  co_await services_.disk.run([&] {
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    core::ByteVector bytes;
+    for (core::Bytes slice : object.slices()) bytes.insert(bytes.end(), slice.begin(), slice.end());
+    written = write_local_file(folder + "/" + name, bytes);
+  });
+  if (!written) {
+    spdlog::error("salvage: {}", written.error().detail);
+    co_return pass(std::move(written));
+  }
+  services_.metrics.add(services_.metrics.records_salvaged, {});
+  spdlog::error("record {} was refused after its body had arrived; its bytes are in {}/{}",
+                object.envelope().id.str(), folder, name);
+  co_return "salvage/" + name;
+}
+
+void Ladder::acknowledged(const std::string& durability) {
+  services_.metrics.add(services_.metrics.records_acknowledged, {{"durability", durability}});
+}
+
+}  // namespace daybook::api

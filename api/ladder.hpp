@@ -1,0 +1,70 @@
+// Ladder: where a received record becomes safe. The first rung that takes it is the
+// acknowledgement, and the receipt says which one it was:
+//
+//   buffer   Redis, at the configured durability
+//   spool    this node's disk, when Redis cannot take it; it goes to Redis later
+//   archived the object store and the metadata store, when the spool cannot either
+//   (none)   503; the bytes are salvaged where the disk still takes them, and the answer says where
+//
+// The bytes are the same on every rung, and so is the id: a record that an unanswered append stored
+// after all is met again, not doubled. I/O thread only.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "api/metrics.hpp"
+#include "core/config.hpp"
+#include "core/ports/metadata_store.hpp"
+#include "core/ports/object_store.hpp"
+#include "core/ports/runtime.hpp"
+#include "core/ports/workers.hpp"
+#include "core/ports/write_ahead_buffer.hpp"
+#include "core/sealed_object.hpp"
+#include "storage/spool.hpp"
+#include "storage/trail.hpp"
+
+namespace daybook::api {
+
+class Ladder {
+ public:
+  struct Services {
+    core::Runtime& runtime;
+    core::Workers& disk;
+    core::WriteAheadBuffer& buffer;
+    storage::Spool& spool;
+    core::ObjectStore& objects;
+    core::MetadataStore& metadata;
+    storage::Trail& trail;
+    Metrics& metrics;
+  };
+  Ladder(Services services, const core::Config& config);
+
+  // Whether some rung can take a record now; an error says what is wrong with the buffer. A buffer
+  // that was just lost gets a moment to come back.
+  core::Task<core::Result<void>> open();
+  // Whether the buffer is the rung that will be tried first.
+  [[nodiscard]] bool buffer_is_up() const { return services_.buffer.health().has_value(); }
+
+  // A first request with this key whose record has not reached the buffer yet.
+  core::Task<core::Result<std::optional<core::SettledRequest>>> spooled(core::IdempotencyKey key);
+
+  // Returns the complete receipt when the record is safe.
+  core::Task<core::Result<std::string>> store(const core::SealedObject& object,
+                                              std::optional<core::IdempotencyKey> key);
+
+ private:
+  core::Task<core::Result<std::string>> climb(const core::SealedObject& object,
+                                              std::optional<core::IdempotencyKey> key);
+  core::Task<core::Result<void>> archive(const core::SealedObject& object);
+  core::Task<core::Result<std::string>> salvage(const core::SealedObject& object);
+  void acknowledged(const std::string& durability);
+
+  Services services_;
+  const core::Config& config_;
+  core::SteadyTime down_since_{};  // of the buffer, as requests see it
+  bool down_ = false;
+};
+
+}  // namespace daybook::api
