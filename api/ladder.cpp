@@ -50,7 +50,13 @@ std::string receipt(const core::SealedObject& object, std::string_view durabilit
 }  // namespace
 
 Ladder::Ladder(Services services, const core::Config& config)
-    : services_(services), config_(config) {}
+    : services_(services), config_(config) {
+  Metrics& metrics = services_.metrics;  // what has not happened yet is shown as 0
+  for (const char* durability : {config.buffer_durability.c_str(), "spool", "archived"}) {
+    metrics.add(metrics.records_acknowledged, {{"durability", durability}}, 0);
+  }
+  metrics.add(metrics.records_salvaged, {}, 0);
+}
 
 Task<Result<void>> Ladder::open() {
   const SteadyTime now = services_.runtime.steady_now();

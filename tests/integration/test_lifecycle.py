@@ -225,7 +225,8 @@ class Refusals(OwnServers):
 
     def test_it_starts_without_redis_and_is_ready_when_redis_is(self):
         self.redis.stop()
-        daybook = self.daybook().start(wait_ready=False)
+        no_other_way = {"spool.bytes_max": "0B", "spool.direct_archive": "false"}
+        daybook = self.daybook(settings=no_other_way).start(wait_ready=False)
         harness.wait_until(lambda: daybook.readiness()[0] == 503, "/readyz answers 503")
         answer = client.post(daybook.port, b"x")
         harness.DaybookTest.assert_problem(self, answer, 503)
