@@ -236,6 +236,7 @@ Task<Result<io::HttpAnswer>> Ingest::store(Upload& upload, core::PayloadSealer::
   upload.memory.shrink_to(object->stored_size());
   upload.append_began = services_.runtime.steady_now();
   auto appended = co_await append_and_trail(*object, make_receipt_head(*object), upload);
+  services_.trail.remark(envelope.id, appended.has_value());
   if (!appended) co_return pass(std::move(appended));
   upload.acknowledged = services_.runtime.steady_now();
   upload.reserved = false;
