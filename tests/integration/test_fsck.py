@@ -1,0 +1,355 @@
+"""`daybook fsck` and `daybook rebuild-index` against damage made by hand in each store, with the
+stores' own tools: files, sqlite3, redis-cli."""
+
+import glob
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import time
+import uuid
+
+import checker
+import client
+import harness
+import payloads
+from harness import wait_until
+
+
+def id_of_age(seconds, partition=0):
+    """A record id as if made so long ago: UUIDv7 with the partition in the 10 bits after the
+    variant."""
+    stamp = int((time.time() - seconds) * 1000)
+    value = (stamp << 80) | (7 << 76) | (0b10 << 62) | (partition << 52) | 0x1234567
+    return str(uuid.UUID(int=value))
+
+
+class FsckTest(harness.DaybookTest):
+    """Each case has stores of its own: damage of one must not be found by another."""
+
+    role = None
+
+    @classmethod
+    def setUpClass(cls):
+        cls.area = harness.Area(cls.__name__)
+        cls.addClassCleanup(cls.area.remove)
+
+    def setUp(self):
+        self.random = harness.seeded(self.id())
+        name = self.id().rsplit(".", 1)[-1]
+        self.redis = harness.Redis(self.area, name=name + "-redis").start()
+        self.addCleanup(self.redis.stop)
+        self.daybook = harness.Daybook(self.area, self.redis, name=name, role=self.role).start()
+        self.addCleanup(self.daybook.stop)
+
+    def post(self, count=1):
+        receipts = []
+        for _ in range(count):
+            payload = payloads.any_payload(self.random, 100, 3 << 20)
+            answer = client.post(self.port, payload)
+            self.assertEqual(answer.status, 201, answer.describe())
+            receipts.append(answer.json())
+        return receipts
+
+    def post_archived(self, count=1):
+        receipts = self.post(count)
+        for receipt in receipts:
+            self.wait_state(receipt["id"])
+        checker.wait_drained(self.redis)
+        time.sleep(0.3)  # the trail's remarks follow the answers
+        return receipts
+
+    def command(self, name, *words):
+        settings = []
+        for key in ("node.data_dir", "buffer.url"):
+            settings += ["--set", f"{key}={self.daybook.settings[key]}"]
+        return subprocess.run([harness.binary(), name, *words, *settings], capture_output=True,
+                              text=True, timeout=harness.PATIENCE_S * 2,
+                              env=harness.clean_environment())
+
+    def fsck(self, *words, status=1):
+        run = self.command("fsck", "--json", *words)
+        self.assertEqual(run.returncode, status, run.stdout + run.stderr)
+        return json.loads(run.stdout)
+
+    def assert_only(self, report, **counts):
+        """Exactly these findings, each with the subjects that are given as a list."""
+        expected = {kind: len(subjects) for kind, subjects in counts.items()}
+        found = {kind: count for kind, count in report["counts"].items() if count}
+        self.assertEqual(found, expected, json.dumps(report, indent=1))
+        for kind, subjects in counts.items():
+            self.assertEqual(sorted(f["subject"] for f in report["findings"] if f["kind"] == kind),
+                             sorted(subjects))
+
+    def row(self, record_id):
+        rows = [row for row in checker.rows(self.daybook.sqlite_file) if row["id"] == record_id]
+        return rows[0] if rows else None
+
+    def object_path(self, record_id):
+        found = glob.glob(f"{self.daybook.archive_dir}/**/{record_id}.*", recursive=True)
+        self.assertEqual(len(found), 1, found)
+        return found[0]
+
+    def sql(self, text, *values):
+        with sqlite3.connect(self.daybook.sqlite_file, timeout=30) as connection:
+            connection.execute(text, values)
+        connection.close()
+
+
+class Clean(FsckTest):
+    def test_finds_nothing_where_nothing_is_wrong(self):
+        self.post_archived(4)
+        for words in ((), ("--deep",), ("--repair",)):
+            report = self.fsck(*words, status=0)
+            self.assert_only(report)
+            self.assertEqual(report["looked_at"]["trail"], 4)
+            self.assertEqual(report["looked_at"]["objects"], 4)
+            self.assertEqual(report["looked_at"]["rows"], 4)
+        self.daybook.stop()
+        self.assert_only(self.fsck(status=0))
+
+    def test_text_says_clean(self):
+        self.post_archived(1)
+        run = self.command("fsck")
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+        self.assertTrue(run.stdout.endswith("clean\n"), run.stdout)
+
+    def test_finds_nothing_while_records_arrive(self):
+        begun = time.monotonic()
+        sent = 0
+        runs = []
+        while time.monotonic() - begun < 4 or len(runs) < 3:
+            self.post(2)
+            sent += 2
+            if not runs or runs[-1].poll() is not None:
+                runs.append(subprocess.Popen(
+                    [harness.binary(), "fsck", "--json",
+                     "--set", f"node.data_dir={self.daybook.data_dir}",
+                     "--set", f"buffer.url={self.redis.url}"], stdout=subprocess.PIPE, text=True,
+                    env=harness.clean_environment()))
+        for run in runs:
+            text, _ = run.communicate(timeout=harness.PATIENCE_S)
+            self.assertEqual(run.returncode, 0, text)
+        self.assertGreaterEqual(len(runs), 3)
+
+    def test_wrong_use_and_unreachable_stores_have_codes_of_their_own(self):
+        self.post_archived(1)
+        self.assertEqual(self.command("fsck", "--no-such-flag").returncode, 2)
+        os.rename(self.daybook.archive_dir, self.daybook.archive_dir + "-away")
+        self.addCleanup(os.rename, self.daybook.archive_dir + "-away", self.daybook.archive_dir)
+        run = self.command("fsck")
+        self.assertEqual(run.returncode, 3, run.stdout + run.stderr)
+        self.assertIn("could not look at the archive", run.stderr)
+
+    def test_a_dead_redis_is_named(self):
+        self.post_archived(1)
+        self.redis.stop()
+        run = self.command("fsck")
+        self.assertEqual(run.returncode, 3, run.stdout + run.stderr)
+        self.assertIn("could not look at the buffer", run.stderr)
+
+
+class Damage(FsckTest):
+    def test_a_deleted_row_is_found_and_inserted_again(self):
+        receipts = self.post_archived(3)
+        lost = receipts[1]["id"]
+        before = self.row(lost)
+        self.sql("DELETE FROM records WHERE id = ?", lost)
+        self.assert_only(self.fsck(), unindexed=[lost])
+        self.assertIsNone(self.row(lost), "a run without --repair changed the index")
+        self.assert_only(self.fsck("--repair"), unindexed=[lost])
+        after = self.row(lost)
+        for column in before:
+            if column not in ("position", "indexed_at"):
+                self.assertEqual(after[column], before[column], column)
+        self.assert_only(self.fsck("--deep", status=0))
+        payload = client.request(self.port, "GET", f"/v1/records/{lost}/payload")
+        self.assertEqual(payloads.sha256(payload.body), receipts[1]["sha256"])
+
+    def test_a_deleted_object_is_found_and_its_row_stays(self):
+        lost = self.post_archived(3)[0]["id"]
+        os.remove(self.object_path(lost))
+        self.assert_only(self.fsck("--repair"), row_without_object=[lost])
+        self.assertIsNotNone(self.row(lost))
+
+    def test_a_record_without_object_and_row_is_missing(self):
+        lost = self.post_archived(3)[2]
+        os.remove(self.object_path(lost["id"]))
+        self.sql("DELETE FROM records WHERE id = ?", lost["id"])
+        self.daybook.stop()
+        report = self.fsck()
+        self.assert_only(report, missing=[lost["id"]])
+        self.assertIn(lost["sha256"], report["findings"][0]["detail"])
+
+    def test_a_flipped_byte_anywhere_in_an_object_is_found(self):
+        record = self.post_archived(2)[0]["id"]
+        path = self.object_path(record)
+        with open(path, "rb") as file:
+            good = file.read()
+        for place in (3, 40, len(good) // 2, len(good) - 40, len(good) - 2):
+            bad = bytearray(good)
+            bad[place] ^= 0x10
+            with open(path, "wb") as file:
+                file.write(bad)
+            self.assert_only(self.fsck("--repair"), damaged=[record])
+        with open(path, "wb") as file:
+            file.write(good[:-1])
+        self.assert_only(self.fsck(), damaged=[record])
+        with open(path, "wb") as file:
+            file.write(good)
+        self.assert_only(self.fsck(status=0))
+
+    def test_a_row_that_tells_other_things_is_found(self):
+        record = self.post_archived(2)[0]["id"]
+        self.sql("UPDATE records SET tenant = 'somebody else' WHERE id = ?", record)
+        self.assert_only(self.fsck(), damaged=[record])
+
+    def test_a_damaged_object_gets_no_row(self):
+        record = self.post_archived(2)[0]["id"]
+        path = self.object_path(record)
+        with open(path, "r+b") as file:
+            file.seek(os.path.getsize(path) // 2)
+            byte = file.read(1)
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte[0] ^ 1]))
+        self.sql("DELETE FROM records WHERE id = ?", record)
+        self.assert_only(self.fsck("--repair"), damaged=[record], unindexed=[record])
+        self.assertIsNone(self.row(record))
+
+    def test_a_second_object_of_a_record_is_found(self):
+        record = self.post_archived(2)[0]["id"]
+        path = self.object_path(record)
+        other = os.path.join(self.daybook.archive_dir, "elsewhere")
+        os.makedirs(other)
+        shutil.copy(path, other)
+        report = self.fsck("--repair")
+        self.assertGreaterEqual(report["counts"]["duplicate"], 1)
+        self.assertEqual({f["subject"] for f in report["findings"]}, {record})
+        self.assertTrue(os.path.exists(os.path.join(other, os.path.basename(path))))
+
+    def test_stray_temporary_files_are_found_and_old_ones_deleted(self):
+        self.post_archived(1)
+        folder = os.path.join(self.daybook.archive_dir, ".tmp")
+        young, old = os.path.join(folder, "put-young"), os.path.join(folder, "put-old")
+        for path in (young, old):
+            with open(path, "wb") as file:
+                file.write(b"torn")
+        os.utime(old, (time.time() - 7200, time.time() - 7200))
+        self.assert_only(self.fsck(), residue=[young, old])
+        self.assertTrue(os.path.exists(old))
+        self.assert_only(self.fsck("--repair"), residue=[young, old])
+        self.assertTrue(os.path.exists(young))
+        self.assertFalse(os.path.exists(old))
+
+    def test_a_torn_line_of_the_trail_is_told_and_no_finding(self):
+        self.post_archived(2)
+        self.daybook.stop()
+        trail = glob.glob(os.path.join(self.daybook.data_dir, "trail", "*.trail"))
+        with open(trail[0], "ab") as file:
+            file.write(b"0190a5f0-0000-7000-8000-0000")
+        report = self.fsck(status=0)
+        self.assertIn("torn", " ".join(report["notes"]))
+
+    def test_a_refused_record_is_not_missing(self):
+        self.post_archived(1)
+        self.daybook.stop()
+        trail = glob.glob(os.path.join(self.daybook.data_dir, "trail", "*.trail"))[0]
+        refused, cut_off, lost = (id_of_age(60), id_of_age(61), id_of_age(62))
+        with open(trail, "a") as file:
+            for record in (refused, cut_off, lost):
+                file.write(f"{record} {'ab' * 32} 5 0\n")
+            file.write(f"# failed {refused}\n# stored {lost}\n")
+        report = self.fsck()
+        self.assert_only(report, missing=[lost])
+        self.assertIn("1 records of the trail are nowhere", " ".join(report["notes"]))
+
+
+class Orphans(FsckTest):
+    def key(self, record_id, partition=0):
+        return f"{{daybook:{partition}}}:record:{record_id}"
+
+    def test_bytes_without_an_entry_are_deleted_when_they_are_old(self):
+        self.post_archived(1)
+        young, old = id_of_age(60), id_of_age(3600)
+        for record in (young, old):
+            self.redis.command("SET", self.key(record), "no record")
+        self.assert_only(self.fsck(), orphan=[young, old])
+        self.assert_only(self.fsck("--repair"), orphan=[young, old])
+        self.assertEqual(checker.record_keys(self.redis), [self.key(young)])
+
+    def test_the_only_copy_of_a_record_gets_its_entry_back(self):
+        receipt = self.post_archived(1)[0]
+        record = receipt["id"]
+        path = self.object_path(record)
+        with open(path, "rb") as file:
+            stored = file.read()
+        os.remove(path)
+        self.sql("DELETE FROM records WHERE id = ?", record)
+        subprocess.run(["redis-cli", "-p", str(self.redis.port), "-x", "SET",
+                        self.key(record, receipt["partition"])], input=stored, check=True,
+                       capture_output=True)
+        self.assert_only(self.fsck("--repair"), orphan=[record])
+        self.wait_state(record)
+        checker.wait_drained(self.redis)
+        self.assert_only(self.fsck("--deep", status=0))
+
+
+class Rebuild(FsckTest):
+    def rebuild(self, status=0):
+        run = self.command("rebuild-index", "--json")
+        self.assertEqual(run.returncode, status, run.stdout + run.stderr)
+        return json.loads(run.stdout)
+
+    def test_the_index_comes_back_from_the_objects_alone(self):
+        receipts = self.post_archived(12)
+        before = {row["id"]: row for row in checker.rows(self.daybook.sqlite_file)}
+        self.daybook.stop()
+        for path in glob.glob(self.daybook.sqlite_file + "*"):
+            os.remove(path)
+        run = self.command("fsck")
+        self.assertEqual(run.returncode, 3, run.stdout)
+        self.assertIn("rebuild-index", run.stderr)
+        summary = self.rebuild()
+        self.assertEqual((summary["objects"], summary["inserted"]), (12, 12))
+        after = {row["id"]: row for row in checker.rows(self.daybook.sqlite_file)}
+        self.assertEqual(sorted(after), sorted(before))
+        for record, row in before.items():
+            for column in row:
+                if column not in ("position", "indexed_at"):
+                    self.assertEqual(after[record][column], row[column], column)
+        self.assertEqual(self.rebuild()["present"], 12)
+        self.assert_only(self.fsck("--deep", status=0))
+        self.daybook.start()
+        for receipt in receipts:
+            payload = client.request(self.port, "GET", f"/v1/records/{receipt['id']}/payload")
+            self.assertEqual(payloads.sha256(payload.body), receipt["sha256"])
+
+    def test_damaged_objects_are_named_and_get_no_row(self):
+        receipts = self.post_archived(4)
+        bad = receipts[2]["id"]
+        self.daybook.stop()
+        with open(self.object_path(bad), "r+b") as file:
+            file.truncate(os.path.getsize(self.object_path(bad)) - 3)
+        for path in glob.glob(self.daybook.sqlite_file + "*"):
+            os.remove(path)
+        summary = self.rebuild(status=1)
+        self.assertEqual(summary["inserted"], 3)
+        self.assertEqual([bad in item["key"] for item in summary["damaged"]], [True])
+        self.assertIsNone(self.row(bad))
+
+
+class LostBuffer(FsckTest):
+    role = "ingest"  # nothing is archived, so every record is pending
+
+    def test_records_that_flushall_took_are_missing(self):
+        receipts = self.post(5)
+        time.sleep(0.5)
+        self.assert_only(self.fsck(status=0))
+        self.redis.command("FLUSHALL")
+        self.daybook.stop()
+        self.assert_only(self.fsck(), missing=[receipt["id"] for receipt in receipts])
+
+
+if __name__ == "__main__":
+    harness.main()
