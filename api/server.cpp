@@ -11,12 +11,14 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "api/auditor.hpp"
 #include "api/health.hpp"
 #include "api/ingest.hpp"
 #include "api/metrics.hpp"
 #include "api/object_store.hpp"
 #include "api/pipeline_log.hpp"
 #include "api/problem.hpp"
+#include "api/reconciler.hpp"
 #include "api/records.hpp"
 #include "api/routes.hpp"
 #include "core/limits.hpp"
@@ -88,6 +90,21 @@ std::size_t worker_threads(const core::Config& config) {
   return std::max(1U, std::thread::hardware_concurrency());
 }
 
+// A figure of Redis that begins again when Redis is emptied; the counter made of it goes on, so
+// that accepted - released - pending - parked of the counters shows what was lost then.
+class LastingTotal {
+ public:
+  std::uint64_t of_all(std::uint64_t now) {
+    if (now < last_) before_ += last_;
+    last_ = now;
+    return before_ + now;
+  }
+
+ private:
+  std::uint64_t before_ = 0;
+  std::uint64_t last_ = 0;
+};
+
 // Everything that lives as long as the process serves. Members are made in order and go in reverse;
 // the runtime goes last, when no task is left.
 class Server {
@@ -111,6 +128,7 @@ class Server {
   Task<> stop();
   void make_pipeline();
   void make_routes();
+  void make_watchers();
   Task<> refresh();
   void refresh_metrics();
   [[nodiscard]] std::string status_json();
@@ -128,15 +146,20 @@ class Server {
   io::WorkerPool metadata_writer_;
   io::WorkerPool metadata_reader_;
   Metrics metrics_;
+  LastingTotal accepted_;
+  LastingTotal released_;
   core::Budget memory_;
   PipelineLog log_;
   std::unique_ptr<storage::RedisBuffer> buffer_;
+  std::unique_ptr<storage::RedisScan> scan_;
   std::unique_ptr<storage::Trail> trail_;
   std::unique_ptr<core::ObjectStore> objects_;
   std::unique_ptr<storage::SqliteMetadata> metadata_;
   std::vector<std::unique_ptr<core::pipeline::Stage>> stages_;
   std::unique_ptr<core::pipeline::Pipeline> pipeline_;
   std::unique_ptr<Health> health_;
+  std::unique_ptr<Reconciler> reconciler_;
+  std::unique_ptr<Auditor> auditor_;
   std::unique_ptr<Ingest> ingest_;
   std::unique_ptr<Records> records_;
   std::unique_ptr<Routes> routes_;
@@ -146,6 +169,7 @@ class Server {
 Result<void> Server::open() {
   auto settings = buffer_settings(config_, node_.id());
   if (!settings) return pass(std::move(settings));
+  scan_ = std::make_unique<storage::RedisScan>(runtime_, settings->server, settings->prefix);
   buffer_ = std::make_unique<storage::RedisBuffer>(runtime_, std::move(*settings));
   if (role_ != Role::pipeline) {
     auto trail = storage::Trail::open(runtime_, trail_worker_, config_.node_data_dir + "/trail",
@@ -200,6 +224,7 @@ void Server::make_routes() {
                                                   memory_, [this] { return health_->admission(); }},
                                  config_);
   }
+  make_watchers();
   records_ = std::make_unique<Records>(Records::Services{runtime_, workers_, *buffer_, *objects_,
                                                          *metadata_, memory_, pipeline_.get()});
   routes_ = std::make_unique<Routes>(Routes::Services{ingest_.get(), *records_, *health_, metrics_,
@@ -211,11 +236,27 @@ void Server::make_routes() {
       [this](int status, const std::string& detail) { return routes_->refuse(status, detail); });
 }
 
+// The trail is with whoever takes records; the archive is audited by whoever fills it.
+void Server::make_watchers() {
+  if (trail_) {
+    reconciler_ = std::make_unique<Reconciler>(
+        Reconciler::Services{
+            runtime_, workers_, *buffer_, *scan_, *objects_, *metadata_, metrics_, {}},
+        config_);
+  }
+  if (role_ != Role::ingest) {
+    auditor_ = std::make_unique<Auditor>(
+        Auditor::Services{runtime_, workers_, *objects_, *metadata_, metrics_}, config_);
+  }
+}
+
 int Server::run() {
   say_hello();
   runtime_.on_terminate([this] { runtime_.spawn(stop()); });
   runtime_.spawn(buffer_->run());
   runtime_.spawn(health_->run());
+  if (reconciler_) runtime_.spawn(reconciler_->run());
+  if (auditor_) runtime_.spawn(auditor_->run());
   if (pipeline_) pipeline_->start();
   runtime_.run();
   spdlog::info("daybook has stopped");
@@ -235,6 +276,8 @@ Task<> Server::stop() {
     drained = co_await pipeline_->drained(deadline) && drained;
   }
   health_->close();
+  if (reconciler_) reconciler_->close();
+  if (auditor_) auditor_->close();
   buffer_->close();
   if (drained) co_return;
   spdlog::warn(
@@ -256,8 +299,8 @@ Task<> Server::refresh() {
 void Server::refresh_metrics() {
   const core::BufferStats& stats = buffer_->last_stats();
   const auto figure = [](std::uint64_t value) { return static_cast<double>(value); };
-  metrics_.advance_to(metrics_.records_accepted, figure(stats.accepted));
-  metrics_.advance_to(metrics_.records_released, figure(stats.released));
+  metrics_.advance_to(metrics_.records_accepted, figure(accepted_.of_all(stats.accepted)));
+  metrics_.advance_to(metrics_.records_released, figure(released_.of_all(stats.released)));
   metrics_.set(metrics_.records_pending, figure(stats.pending));
   metrics_.set(metrics_.records_parked, figure(stats.parked));
   metrics_.set(metrics_.records_unaccounted, static_cast<double>(stats.unaccounted()));
@@ -307,7 +350,8 @@ std::string Server::status_json() {
                                {"released", stats.released},
                                {"pending", stats.pending},
                                {"parked", stats.parked},
-                               {"unaccounted", stats.unaccounted()}}},
+                               {"unaccounted", stats.unaccounted()},
+                               {"missing", reconciler_ ? reconciler_->missing().size() : 0}}},
       {"buffer", json::object{{"bytes", stats.bytes},
                               {"oldest_seconds", oldest},
                               {"memory_bytes", stats.memory_used},

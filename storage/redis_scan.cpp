@@ -28,6 +28,10 @@ std::string RedisScan::key(const RecordId& id, std::string_view rest) const {
 
 Task<RedisScan::Replies> RedisScan::call(CommandBatch batch, Deadline deadline) {
   auto replies = co_await pool_.call(batch, deadline);
+  // A kept connection to a Redis that was restarted since; everything here may be repeated.
+  if (!replies && replies.error().code == Code::closed) {
+    replies = co_await pool_.call(batch, deadline);
+  }
   if (!replies) co_return replies;
   for (const Reply& reply : *replies) {
     if (reply.is_error()) co_return core::Failure(classify(reply));

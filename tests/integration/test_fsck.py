@@ -29,6 +29,8 @@ class FsckTest(harness.DaybookTest):
     """Each case has stores of its own: damage of one must not be found by another."""
 
     role = None
+    settings = {}
+    cases = 0
 
     @classmethod
     def setUpClass(cls):
@@ -37,10 +39,12 @@ class FsckTest(harness.DaybookTest):
 
     def setUp(self):
         self.random = harness.seeded(self.id())
-        name = self.id().rsplit(".", 1)[-1]
+        FsckTest.cases += 1  # short: a Unix socket's path has at most 107 bytes
+        name = f"case-{FsckTest.cases}"
         self.redis = harness.Redis(self.area, name=name + "-redis").start()
         self.addCleanup(self.redis.stop)
-        self.daybook = harness.Daybook(self.area, self.redis, name=name, role=self.role).start()
+        self.daybook = harness.Daybook(self.area, self.redis, self.settings, role=self.role,
+                                       name=name).start()
         self.addCleanup(self.daybook.stop)
 
     def post(self, count=1):
@@ -59,6 +63,11 @@ class FsckTest(harness.DaybookTest):
         checker.wait_drained(self.redis)
         time.sleep(0.3)  # the trail's remarks follow the answers
         return receipts
+
+    def metric(self, name):
+        text = client.request(self.port, "GET", "/metrics").body.decode()
+        found = [line.rsplit(" ", 1)[1] for line in text.splitlines() if line.startswith(name + " ")]
+        return float(found[0]) if found else None
 
     def command(self, name, *words):
         settings = []
@@ -349,6 +358,107 @@ class LostBuffer(FsckTest):
         self.redis.command("FLUSHALL")
         self.daybook.stop()
         self.assert_only(self.fsck(), missing=[receipt["id"] for receipt in receipts])
+
+    def test_the_server_names_what_flushall_took(self):
+        receipts = self.post(5)
+        wait_until(lambda: self.metric("daybook_records_accepted_total") == 5, "5 are counted")
+        self.assertEqual(self.metric("daybook_records_missing"), 0)
+        self.redis.command("FLUSHALL")
+        later = self.post(2)
+        wait_until(lambda: self.metric("daybook_records_missing") == 5, "5 are missing")
+        log = self.daybook.process.log().decode()
+        for receipt in receipts:
+            self.assertIn(f"acknowledged record {receipt['id']} is LOST", log)
+        for receipt in later:
+            self.assertNotIn(f"record {receipt['id']} is LOST", log)
+        status = client.request(self.port, "GET", "/v1/status").json()
+        self.assertEqual(status["records"]["missing"], 5)
+        # The counters of the metrics go on: what they do not account for is what was lost.
+        self.assertEqual(self.metric("daybook_records_accepted_total"), 7)
+        self.assertEqual(self.metric("daybook_records_pending"), 2)
+        self.assertEqual(self.metric("daybook_records_unaccounted"), 0)
+
+    def test_a_redis_that_forgot_its_last_records_is_noticed(self):
+        self.post(3)
+        time.sleep(0.3)
+        aof = glob.glob(os.path.join(self.redis.data, "appendonlydir", "*.incr.aof"))[0]
+        kept = os.path.getsize(aof)
+        lost = [receipt["id"] for receipt in self.post(2)]
+        time.sleep(0.3)
+        self.redis.kill()
+        with open(aof, "r+b") as file:
+            file.truncate(kept)
+        self.redis.start()
+        wait_until(lambda: self.metric("daybook_records_missing") == 2, "2 are missing")
+        log = self.daybook.process.log().decode()
+        for record in lost:
+            self.assertIn(f"acknowledged record {record} is LOST", log)
+
+    def test_a_redis_that_comes_back_whole_raises_no_alarm(self):
+        self.post(3)
+        self.redis.kill()
+        self.redis.start()
+        wait_until(lambda: b"comparing the trail" in self.daybook.process.log(), "it is noticed")
+        time.sleep(6)  # both looks
+        self.assertEqual(self.metric("daybook_records_missing"), 0)
+        self.assertNotIn(b"LOST", self.daybook.process.log())
+
+    def test_a_start_finds_what_was_lost_while_the_node_was_down(self):
+        lost = self.post(2)
+        self.daybook.stop()
+        self.redis.command("FLUSHALL")
+        self.daybook.start()
+        wait_until(lambda: self.metric("daybook_records_missing") == len(lost), "2 are missing")
+
+
+class Reconciled(FsckTest):
+    def test_an_archived_record_without_row_and_entry_is_indexed_at_start(self):
+        receipt = self.post_archived(2)[0]
+        self.daybook.stop()
+        self.sql("DELETE FROM records WHERE id = ?", receipt["id"])
+        self.daybook.start()
+        self.wait_state(receipt["id"])
+        self.assertEqual(self.metric("daybook_records_missing"), 0)
+        self.assert_only(self.fsck("--deep", status=0))
+
+    def test_a_killed_node_raises_no_alarm_at_its_start(self):
+        payload = payloads.audit_lines(self.random, 100_000)
+        for _ in range(3):
+            connections = [client.Connection(self.port) for _ in range(8)]
+            for connection in connections:
+                connection.send_head("POST", "/v1/records", f"Content-Length: {len(payload)}")
+                connection.send(payload)
+            self.daybook.kill()
+            for connection in connections:
+                connection.close()
+            self.daybook.start()
+        checker.wait_drained(self.redis)
+        time.sleep(6)
+        self.assertEqual(self.metric("daybook_records_missing"), 0)
+        self.assert_only(self.fsck(status=0))
+
+
+class Audit(FsckTest):
+    settings = {"audit.interval": "20ms"}
+
+    def outcome(self, name):
+        return self.metric(f'daybook_audit_objects_total{{outcome="{name}"}}')
+
+    def test_reads_archived_objects_back(self):
+        self.assertEqual(self.outcome("good"), 0)
+        receipts = self.post_archived(4)
+        wait_until(lambda: self.outcome("good") >= 40, "40 objects were audited")
+        self.assertEqual((self.outcome("damaged"), self.outcome("missing")), (0, 0))
+        bad, gone = receipts[0]["id"], receipts[3]["id"]
+        with open(self.object_path(bad), "r+b") as file:
+            file.seek(60)
+            file.write(b"\0\0\0\0")
+        os.remove(self.object_path(gone))
+        wait_until(lambda: self.outcome("damaged") >= 1, "the damaged object is found")
+        wait_until(lambda: self.outcome("missing") >= 1, "the missing object is found")
+        log = self.daybook.process.log().decode()
+        self.assertRegex(log, f"audit: the object .* of record {bad} is damaged")
+        self.assertRegex(log, f"audit: the object .* of record {gone} is missing")
 
 
 if __name__ == "__main__":
