@@ -318,7 +318,7 @@ void add_fsck(CLI::App& app, Choices& choices) {
       app.add_subcommand("fsck", "Compares trail, buffer, archive and index, record by record");
   add_config_options(*command, choices);
   command->add_flag("--deep", choices.fsck.deep,
-                    "Also decompress every object and compare its payload's SHA-256");
+                    "Also decompress everything, buffered or archived, and compare payloads");
   command->add_flag("--repair", choices.fsck.repair, "Do what is safe about the findings");
   command->add_flag("--json", choices.json, "JSON instead of text, for scripts");
   command->footer(

@@ -30,7 +30,7 @@
 namespace daybook::api {
 
 struct FsckOptions {
-  bool deep = false;      // also decompress every object and compare its payload's SHA-256
+  bool deep = false;      // also decompress everything and compare the payloads' SHA-256
   bool repair = false;    // do what is safe
   bool progress = false;  // draw a bar where there is a terminal
 };
@@ -94,6 +94,7 @@ class Fsck {
   core::Task<Outcome> judge_missing(core::RecordId id, Facts facts);
   core::Task<Outcome> judge_object(core::RecordId id, Facts facts);
   core::Task<Outcome> judge_bytes(core::RecordId id, Facts facts);
+  core::Task<Outcome> judge_entry(core::RecordId id, Facts facts);
 
   // Repairs return what they did, or why they did nothing.
   core::Task<core::Result<std::string>> insert_row(core::RecordId id);

@@ -49,6 +49,9 @@ Task<Fsck::Outcome> Fsck::judge(RecordId id, Facts facts) {
   if (facts.buffer.bytes && !facts.buffer.entry()) {
     if (auto judged = co_await judge_bytes(id, facts); !judged) co_return judged;
   }
+  if (options_.deep && facts.buffer.bytes && facts.buffer.entry()) {
+    if (auto judged = co_await judge_entry(id, facts); !judged) co_return judged;
+  }
   const bool held = facts.object || facts.row || facts.spool || facts.buffer.bytes;
   if (!held && (facts.trail || facts.buffer.entry())) co_return co_await judge_missing(id, facts);
   co_return Outcome{};
@@ -122,6 +125,25 @@ Task<Fsck::Outcome> Fsck::judge_bytes(RecordId id, Facts facts) {
         std::string("its bytes are in the buffer without an entry") +
             (archived ? "; it is archived and indexed" : "; it is not archived"),
         std::move(repair));
+  co_return Outcome{};
+}
+
+Task<Fsck::Outcome> Fsck::judge_entry(RecordId id, Facts facts) {
+  const auto bytes = co_await buffer_.load(id, soon());
+  if (!bytes && bytes.error().code == Code::not_found) co_return Outcome{};  // released by now
+  if (!bytes) co_return pass(bytes);
+  Result<core::CheckedObject> checked;
+  co_await stores_.workers().run(
+      [&] { checked = core::check_object(core::as_bytes(*bytes), core::CheckDepth::payload); });
+  std::string wrong;
+  if (!checked) {
+    wrong = checked.error().detail;
+  } else if (checked->head.envelope.id != id) {
+    wrong = "its envelope names record " + checked->head.envelope.id.str();
+  } else if (facts.trail && facts.sha256 != checked->head.envelope.sha256) {
+    wrong = "its payload is not the one the trail names (SHA-256 " + facts.sha256.hex() + ")";
+  }
+  if (!wrong.empty()) found("damaged", id.str(), "its bytes in the buffer: " + wrong);
   co_return Outcome{};
 }
 

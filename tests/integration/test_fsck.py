@@ -438,6 +438,90 @@ class Reconciled(FsckTest):
         self.assert_only(self.fsck(status=0))
 
 
+class AofRepair(FsckTest):
+    role = "ingest"  # everything stays in the append-only file
+
+    def setUp(self):
+        super().setUp()
+        self.receipts = []
+        self.ends = []  # of the file, after each record
+        for _ in range(4):
+            answer = client.post(self.port, payloads.incompressible(self.random, 200_000))
+            self.receipts.append(answer.json())
+            time.sleep(0.15)
+            self.ends.append(os.path.getsize(self.aof()))
+        self.daybook.stop()
+        self.redis.kill()
+
+    def aof(self):
+        return glob.glob(os.path.join(self.redis.data, "appendonlydir", "*.incr.aof"))[0]
+
+    def contents(self):
+        found = {}
+        for path in glob.glob(os.path.join(self.redis.data, "appendonlydir", "*")):
+            with open(path, "rb") as file:
+                found[path] = file.read()
+        return found
+
+    def repair(self, status):
+        before = self.contents()
+        self.copy = self.area.file(f"copy-{FsckTest.cases}")
+        run = subprocess.run(
+            [os.path.join(harness.SOURCE_DIR, "ops", "runbook", "aof-repair"), "--copy", self.copy,
+             "--set", f"node.data_dir={self.daybook.data_dir}",
+             os.path.join(self.redis.data, "appendonlydir")],
+            capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL,
+            env={**harness.clean_environment(), "PATH": os.path.dirname(harness.binary()) + ":" +
+                 os.environ["PATH"]})
+        self.assertEqual(run.returncode, status, run.stdout + run.stderr)
+        self.assertEqual(self.contents(), before, "the original was written to")
+        return run.stdout
+
+    def missing(self, text):
+        return sorted(line.split()[1] for line in text.splitlines() if line.startswith("missing "))
+
+    def test_a_whole_file_is_in_order(self):
+        text = self.repair(0)
+        self.assertIn("finds no damage", text)
+        self.assertEqual(self.missing(text), [])
+
+    def test_a_cut_tail_names_the_record_it_took(self):
+        with open(self.aof(), "r+b") as file:
+            file.truncate(self.ends[3] - 100)
+        self.assertEqual(self.missing(self.repair(1)), [self.receipts[3]["id"]])
+
+    def test_a_zero_tail_is_cut_off_and_nothing_is_missing(self):
+        with open(self.aof(), "ab") as file:
+            file.write(bytes(5000))
+        text = self.repair(1)
+        self.assertIn("cut off", text)
+        self.assertEqual(self.missing(text), [])
+
+    def test_a_zeroed_tail_names_the_records_it_took(self):
+        with open(self.aof(), "r+b") as file:
+            file.seek(self.ends[1])
+            file.write(bytes(self.ends[3] - self.ends[1]))
+        self.assertEqual(self.missing(self.repair(1)),
+                         sorted(receipt["id"] for receipt in self.receipts[2:]))
+
+    def test_a_flipped_bit_inside_a_value_is_damage_of_that_record(self):
+        with open(self.aof(), "r+b") as file:
+            file.seek(self.ends[1] + 100_000)
+            byte = file.read(1)
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte[0] ^ 4]))
+        text = self.repair(1)
+        self.assertIn("finds no damage", text)
+        self.assertEqual(self.missing(text), [])
+        self.assertIn(f"damaged  {self.receipts[2]['id']}", text)
+
+    def test_a_flipped_bit_in_the_form_loses_all_behind_it(self):
+        with open(self.aof(), "r+b") as file:
+            file.seek(self.ends[2])  # the '*' of the next command
+            file.write(b"j")
+        self.assertEqual(self.missing(self.repair(1)), [self.receipts[3]["id"]])
+
+
 class Audit(FsckTest):
     settings = {"audit.interval": "20ms"}
 
