@@ -10,6 +10,7 @@
 
 #include "api/cli_config.hpp"
 #include "api/cli_doctor.hpp"
+#include "api/cli_fsck.hpp"
 #include "api/cli_output.hpp"
 #include "api/cli_post.hpp"
 #include "api/cli_records.hpp"
@@ -35,6 +36,7 @@ struct Choices {
   GetOptions get;
   ListOptions list;
   ParkedOptions parked;
+  FsckOptions fsck;
 };
 
 constexpr const char* kFooter =
@@ -311,6 +313,56 @@ void add_doctor(CLI::App& app, Choices& choices) {
   });
 }
 
+void add_fsck(CLI::App& app, Choices& choices) {
+  CLI::App* command =
+      app.add_subcommand("fsck", "Compares trail, buffer, archive and index, record by record");
+  add_config_options(*command, choices);
+  command->add_flag("--deep", choices.fsck.deep,
+                    "Also decompress everything, buffered or archived, and compare payloads");
+  command->add_flag("--repair", choices.fsck.repair, "Do what is safe about the findings");
+  command->add_flag("--json", choices.json, "JSON instead of text, for scripts");
+  command->footer(
+      "Reads every object of the archive once. May run beside a server: each suspicion is looked\n"
+      "at twice. The trail is this node's own; run it on each node that takes records.\n"
+      "\n"
+      "missing             acknowledged, found nowhere\n"
+      "damaged             an object that is not what its row, envelope or the trail say\n"
+      "unindexed           an object without a row; --repair inserts it\n"
+      "row_without_object  a row whose object is gone\n"
+      "orphan              bytes in the buffer without an entry; --repair gives a whole record "
+      "that\n"
+      "                    is not archived its entry back, and deletes others after 15 minutes\n"
+      "duplicate           a second object of one record\n"
+      "residue             a dead writer's temporary file; --repair deletes it after an hour\n"
+      "\n"
+      "--repair never deletes an object or a row. Exit codes: 0 clean, 1 findings (also when all\n"
+      "were repaired), 2 wrong use, 3 a store could not be looked at.");
+  command->callback([&choices] {
+    choices.command = [&choices] {
+      return run_fsck(sources_of(choices), choices.fsck, choices.json);
+    };
+  });
+}
+
+void add_rebuild_index(CLI::App& app, Choices& choices) {
+  CLI::App* command = app.add_subcommand(
+      "rebuild-index", "Rebuilds the metadata store from the archive's objects alone");
+  add_config_options(*command, choices);
+  command->add_flag("--json", choices.json, "JSON instead of text, for scripts");
+  command->footer(
+      "Every object without a row is read whole and checked down to its payload before its row is\n"
+      "inserted; rows that are there stay as they are, so the command may be repeated. Damaged\n"
+      "objects are named and get no row.\n"
+      "It may run beside a server: a row is inserted once, whoever comes first, and SQLite puts "
+      "the\n"
+      "writers in order. But a server whose metadata file was deleted or replaced has to be\n"
+      "restarted, because it holds on to the old one.\n"
+      "Exit codes: 0 done, 1 damaged objects, 2 wrong use, 3 a store could not be used.");
+  command->callback([&choices] {
+    choices.command = [&choices] { return run_rebuild_index(sources_of(choices), choices.json); };
+  });
+}
+
 void add_config(CLI::App& app, Choices& choices) {
   CLI::App* command =
       app.add_subcommand("config", "Shows the settings in effect and where each comes from");
@@ -349,6 +401,8 @@ int run_command_line(int argument_count, const char* const* arguments) {
   add_parked(app, choices);
   add_status(app, choices);
   add_doctor(app, choices);
+  add_fsck(app, choices);
+  add_rebuild_index(app, choices);
   add_config(app, choices);
   try {
     app.parse(argument_count, arguments);

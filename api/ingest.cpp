@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include "api/problem.hpp"
+#include "core/faults.hpp"
 #include "core/limits.hpp"
 #include "core/sealed_object.hpp"
 #include "core/text.hpp"
@@ -80,6 +81,8 @@ Task<> Ingest::handle(io::HttpExchange& exchange) {
   Upload upload;
   upload.began = services_.runtime.steady_now();
   auto answer = co_await accept(exchange, upload);
+  if (PLANTED("never_answer")) co_await services_.runtime.make_signal()->wait(SteadyTime::max());
+  if (PLANTED("abort_on_error") && !answer) std::abort();
   if (!answer) {
     const core::Error& error = answer.error();
     // An append of unknown outcome may still happen (a Redis that was stopped goes on reading): its
@@ -238,7 +241,7 @@ Task<Result<io::HttpAnswer>> Ingest::store(Upload& upload, core::PayloadSealer::
 
 Task<Result<io::HttpAnswer>> Ingest::repeat(const core::SettledRequest& first,
                                             const core::Sha256& digest, const Upload& upload) {
-  if (digest != first.sha256) {
+  if (digest != first.sha256 && !PLANTED("conflict_answers_first")) {
     co_return core::fail(Code::conflict, Origin::client, Retry::never,
                          "This idempotency key was used for another payload (its SHA-256 is " +
                              first.sha256.hex() + "). Use a new key for a new record.");

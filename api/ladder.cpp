@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include "api/local_file.hpp"
+#include "core/faults.hpp"
 #include "core/pipeline/stages.hpp"
 #include "core/text.hpp"
 
@@ -101,15 +102,24 @@ Task<Result<std::string>> Ladder::store(const core::SealedObject& object,
   // The trail is for detection: when it fails the record is safe all the same, and admission
   // closes.
   while (!line->written) co_await line->changed->wait(SteadyTime::max());
+  CRASH_POINT("before_answer");
+  services_.trail.remark(envelope.id, stored.has_value());
   co_return stored;
 }
 
 Task<Result<std::string>> Ladder::climb(const core::SealedObject& object,
                                         std::optional<core::IdempotencyKey> key) {
   const std::string& wanted = config_.buffer_durability;
+  if (PLANTED("ack_before_append")) co_return receipt(object, wanted, "buffered");
+  if (PLANTED("forget_key")) key.reset();
+  CRASH_POINT("before_append");
   const core::Deadline deadline = services_.runtime.steady_now() + config_.buffer_append_timeout;
   auto appended = co_await services_.buffer.append(object, receipt_head(object, wanted, "buffered"),
                                                    key, deadline);
+  CRASH_POINT("after_append");
+  if (appended && PLANTED("store_refused")) {
+    co_return core::fail(Code::conflict, Origin::client, Retry::never, "planted");
+  }
   if (appended) {
     acknowledged(wanted);
     co_return std::move(appended->receipt);
@@ -118,7 +128,10 @@ Task<Result<std::string>> Ladder::climb(const core::SealedObject& object,
   if (error.origin == Origin::client) co_return core::Failure(std::move(error));
 
   std::string text = receipt(object, "spool", "spooled");
-  const auto added = co_await services_.spool.add(object, key, text);
+  CRASH_POINT("before_spool");
+  const auto added =
+      PLANTED("spool_nothing") ? Result<void>{} : co_await services_.spool.add(object, key, text);
+  CRASH_POINT("after_spool");
   if (added) {
     acknowledged("spool");
     co_return text;

@@ -7,7 +7,8 @@ namespace daybook::api {
 
 core::Result<std::unique_ptr<core::ObjectStore>> open_object_store(const core::Config& config,
                                                                    io::IoRuntime& runtime,
-                                                                   core::Workers& disk_workers) {
+                                                                   core::Workers& disk_workers,
+                                                                   bool clean_up) {
   if (config.archive_kind == "s3") {
     storage::S3Store::Settings settings;
     settings.endpoint = config.archive_s3_endpoint;
@@ -22,7 +23,7 @@ core::Result<std::unique_ptr<core::ObjectStore>> open_object_store(const core::C
     if (!store) return pass(std::move(store));
     return std::unique_ptr<core::ObjectStore>(std::move(*store));
   }
-  auto store = storage::FileStore::open({config.archive_file_dir}, disk_workers);
+  auto store = storage::FileStore::open({config.archive_file_dir, clean_up}, disk_workers);
   if (!store) return pass(std::move(store));
   return std::unique_ptr<core::ObjectStore>(std::move(*store));
 }

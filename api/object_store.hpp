@@ -1,4 +1,5 @@
-// Makes the object store that archive.kind names.
+// Makes the object store that archive.kind names. clean_up: a file store removes what dead writers
+// left behind.
 #pragma once
 
 #include <memory>
@@ -11,6 +12,7 @@
 namespace daybook::api {
 
 [[nodiscard]] core::Result<std::unique_ptr<core::ObjectStore>> open_object_store(
-    const core::Config& config, io::IoRuntime& runtime, core::Workers& disk_workers);
+    const core::Config& config, io::IoRuntime& runtime, core::Workers& disk_workers,
+    bool clean_up = true);
 
 }  // namespace daybook::api

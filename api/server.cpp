@@ -11,6 +11,7 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "api/auditor.hpp"
 #include "api/health.hpp"
 #include "api/ingest.hpp"
 #include "api/ladder.hpp"
@@ -18,8 +19,10 @@
 #include "api/object_store.hpp"
 #include "api/pipeline_log.hpp"
 #include "api/problem.hpp"
+#include "api/reconciler.hpp"
 #include "api/records.hpp"
 #include "api/routes.hpp"
+#include "core/faults.hpp"
 #include "core/limits.hpp"
 #include "core/pipeline/pipeline.hpp"
 #include "core/pipeline/stages.hpp"
@@ -96,6 +99,21 @@ std::size_t worker_threads(const core::Config& config) {
   return std::max(1U, std::thread::hardware_concurrency());
 }
 
+// A figure of Redis that begins again when Redis is emptied; the counter made of it goes on, so
+// that accepted - released - pending - parked of the counters shows what was lost then.
+class LastingTotal {
+ public:
+  std::uint64_t of_all(std::uint64_t now) {
+    if (now < last_) before_ += last_;
+    last_ = now;
+    return before_ + now;
+  }
+
+ private:
+  std::uint64_t before_ = 0;
+  std::uint64_t last_ = 0;
+};
+
 // Everything that lives as long as the process serves. Members are made in order and go in reverse;
 // the runtime goes last, when no task is left.
 class Server {
@@ -120,6 +138,7 @@ class Server {
   Task<> stop();
   void make_pipeline();
   void make_routes();
+  void make_watchers();
   Task<> refresh();
   void refresh_metrics();
   [[nodiscard]] std::string status_json();
@@ -138,9 +157,12 @@ class Server {
   io::WorkerPool metadata_writer_;
   io::WorkerPool metadata_reader_;
   Metrics metrics_;
+  LastingTotal accepted_;
+  LastingTotal released_;
   core::Budget memory_;
   PipelineLog log_;
   std::unique_ptr<storage::RedisBuffer> buffer_;
+  std::unique_ptr<storage::RedisScan> scan_;
   std::unique_ptr<storage::Trail> trail_;
   std::unique_ptr<storage::Spool> spool_;
   std::unique_ptr<storage::SpoolReplay> spool_replay_;
@@ -150,6 +172,8 @@ class Server {
   std::unique_ptr<core::pipeline::Pipeline> pipeline_;
   std::unique_ptr<Health> health_;
   std::unique_ptr<Ladder> ladder_;
+  std::unique_ptr<Reconciler> reconciler_;
+  std::unique_ptr<Auditor> auditor_;
   std::unique_ptr<Ingest> ingest_;
   std::unique_ptr<Records> records_;
   std::unique_ptr<Routes> routes_;
@@ -159,6 +183,7 @@ class Server {
 Result<void> Server::open() {
   auto settings = buffer_settings(config_, node_.id());
   if (!settings) return pass(std::move(settings));
+  scan_ = std::make_unique<storage::RedisScan>(runtime_, settings->server, settings->prefix);
   buffer_ = std::make_unique<storage::RedisBuffer>(runtime_, std::move(*settings));
   if (role_ != Role::pipeline) {
     auto trail = storage::Trail::open(runtime_, trail_worker_, config_.node_data_dir + "/trail",
@@ -229,6 +254,7 @@ void Server::make_routes() {
                          [this] { return health_->admission(); }},
         config_);
   }
+  make_watchers();
   routes_ = std::make_unique<Routes>(Routes::Services{ingest_.get(), *records_, *health_, metrics_,
                                                       [this] { return status_json(); },
                                                       [this] { return refresh(); }});
@@ -238,12 +264,29 @@ void Server::make_routes() {
       [this](int status, const std::string& detail) { return routes_->refuse(status, detail); });
 }
 
+// The trail is with whoever takes records; the archive is audited by whoever fills it.
+void Server::make_watchers() {
+  if (trail_) {
+    reconciler_ = std::make_unique<Reconciler>(
+        Reconciler::Services{
+            runtime_, workers_, *buffer_, *scan_, *objects_, *metadata_, metrics_,
+            [this](const core::RecordId& id) { return spool_->find(id).has_value(); }},
+        config_);
+  }
+  if (role_ != Role::ingest) {
+    auditor_ = std::make_unique<Auditor>(
+        Auditor::Services{runtime_, workers_, *objects_, *metadata_, metrics_}, config_);
+  }
+}
+
 int Server::run() {
   say_hello();
   runtime_.on_terminate([this] { runtime_.spawn(stop()); });
   runtime_.spawn(buffer_->run());
   runtime_.spawn(health_->run());
   if (spool_replay_) runtime_.spawn(spool_replay_->run());
+  if (reconciler_) runtime_.spawn(reconciler_->run());
+  if (auditor_) runtime_.spawn(auditor_->run());
   if (pipeline_) pipeline_->start();
   runtime_.run();
   spdlog::info("daybook has stopped");
@@ -264,6 +307,8 @@ Task<> Server::stop() {
   }
   if (spool_replay_) spool_replay_->close();
   health_->close();
+  if (reconciler_) reconciler_->close();
+  if (auditor_) auditor_->close();
   buffer_->close();
   if (drained) co_return;
   spdlog::warn(
@@ -285,8 +330,8 @@ Task<> Server::refresh() {
 void Server::refresh_metrics() {
   const core::BufferStats& stats = buffer_->last_stats();
   const auto figure = [](std::uint64_t value) { return static_cast<double>(value); };
-  metrics_.advance_to(metrics_.records_accepted, figure(stats.accepted));
-  metrics_.advance_to(metrics_.records_released, figure(stats.released));
+  metrics_.advance_to(metrics_.records_accepted, figure(accepted_.of_all(stats.accepted)));
+  metrics_.advance_to(metrics_.records_released, figure(released_.of_all(stats.released)));
   metrics_.set(metrics_.records_pending, figure(stats.pending));
   metrics_.set(metrics_.records_parked, figure(stats.parked));
   metrics_.set(metrics_.records_unaccounted, static_cast<double>(stats.unaccounted()));
@@ -342,7 +387,8 @@ std::string Server::status_json() {
                                {"released", stats.released},
                                {"pending", stats.pending},
                                {"parked", stats.parked},
-                               {"unaccounted", stats.unaccounted()}}},
+                               {"unaccounted", stats.unaccounted()},
+                               {"missing", reconciler_ ? reconciler_->missing().size() : 0}}},
       {"buffer", json::object{{"bytes", stats.bytes},
                               {"oldest_seconds", oldest},
                               {"memory_bytes", stats.memory_used},
@@ -387,10 +433,33 @@ void start_log(const core::Config& config) {
   spdlog::flush_on(spdlog::level::info);
 }
 
+// Test builds only: FAULTS_CRASH="point:hit", FAULTS_POISON="subject",
+// FAULTS_DEFECT="name".
+void plan_faults() {
+#ifdef DAYBOOK_FAULTS
+  const auto word = [](const char* name) {
+    const char* text = std::getenv(name);
+    return std::string(text != nullptr ? text : "");
+  };
+  core::faults::Plan plan;
+  plan.crash_point = word("FAULTS_CRASH");
+  if (const auto colon = plan.crash_point.find(':'); colon != std::string::npos) {
+    plan.crash_hit =
+        static_cast<unsigned>(std::strtoul(plan.crash_point.c_str() + colon + 1, nullptr, 10));
+    plan.crash_point.resize(colon);
+  }
+  plan.poison = word("FAULTS_POISON");
+  plan.defect = word("FAULTS_DEFECT");
+  spdlog::warn("this is a TEST BUILD with faults compiled in: never take records with it");
+  core::faults::configure(std::move(plan));
+#endif
+}
+
 }  // namespace
 
 int serve(const core::Config& config, Role role) {
   start_log(config);
+  plan_faults();
   if (auto usable = io::probe_backend(); !usable) {
     spdlog::critical("{}", usable.error().detail);
     return 1;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <fstream>
 #include <random>
 #include <system_error>
 #include <utility>
@@ -12,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/faults.hpp"
 #include "core/limits.hpp"
 #include "storage/blocking_call.hpp"
 
@@ -208,6 +210,59 @@ Result<OpenObject> open_object(const path& file, std::string_view key) {
   return OpenObject{std::move(descriptor), static_cast<std::uint64_t>(status.st_size)};
 }
 
+// Lists a folder tree in the byte order of keys: a folder sorts as its name with '/'.
+struct FolderWalk {
+  const path& root;
+  const std::string& prefix;
+  const std::string& after;
+  const std::size_t max;
+  const Deadline deadline;
+  std::vector<core::ListedObject> found;
+
+  // Whether a key that begins with `folder` ("a/b/") can be wanted.
+  [[nodiscard]] bool can_hold(const std::string& folder) const {
+    const bool in_prefix = folder.starts_with(prefix) || prefix.starts_with(folder);
+    return in_prefix && (folder > after || after.starts_with(folder));
+  }
+  [[nodiscard]] bool is_wanted(const std::string& key) const {
+    return key.starts_with(prefix) && key > after;
+  }
+
+  Result<void> enter(const std::string& folder);
+};
+
+Result<void> FolderWalk::enter(const std::string& folder) {
+  if (passed(deadline)) return too_late("list the folder " + folder);
+  std::set<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(root / folder, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (folder.empty() && name == kTemporaryFolder) continue;
+    std::error_code gone;  // by now; then it is not listed
+    if (entry->symlink_status(gone).type() == std::filesystem::file_type::directory) {
+      if (can_hold(folder + name + "/")) names.insert(name + "/");
+    } else if (is_wanted(folder + name) && entry->is_regular_file(gone)) {
+      names.insert(name);
+    }
+  }
+  if (error && !(folder.size() > 0 && error.value() == ENOENT)) {
+    return classify(error.value(), "list the folder", root / folder);
+  }
+  for (const std::string& name : names) {
+    if (found.size() == max) return {};
+    const std::string key = folder + name;
+    if (name.ends_with('/')) {
+      if (auto entered = enter(key); !entered) return entered;
+      continue;
+    }
+    std::error_code gone;
+    const std::uint64_t size = std::filesystem::file_size(root / key, gone);
+    if (!gone) found.push_back({key, size, "file:" + (root / key).string()});
+  }
+  return {};
+}
+
 std::string random_word() {
   std::random_device random;
   std::array<char, 24> text{};
@@ -216,6 +271,23 @@ std::string random_word() {
 }
 
 }  // namespace
+
+std::vector<Leftover> find_leftovers(const path& folder) {
+  std::vector<Leftover> found;
+  std::error_code error;
+  const auto now = std::filesystem::file_time_type::clock::now();
+  for (std::filesystem::directory_iterator entry(folder / kTemporaryFolder, error), end;
+       !error && entry != end; entry.increment(error)) {
+    const Descriptor file = open_file(entry->path(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (!file.valid() || ::flock(file.get(), LOCK_EX | LOCK_NB) != 0) continue;  // in use
+    std::error_code gone;
+    const auto written = entry->last_write_time(gone);
+    if (!gone) {
+      found.push_back({entry->path(), std::chrono::duration_cast<core::Duration>(now - written)});
+    }
+  }
+  return found;
+}
 
 Result<void> check_file_store_key(std::string_view key) {
   const auto refused = [&](std::string_view why) {
@@ -255,12 +327,13 @@ Result<std::unique_ptr<FileStore>> FileStore::open(const Settings& settings,
   // A trailing slash would be an empty last part.
   std::unique_ptr<FileStore> store(
       new FileStore(folder.has_filename() ? folder : folder.parent_path(), workers));
-  if (auto prepared = store->prepare(); !prepared) return pass(prepared);
+  if (auto prepared = store->prepare(settings.clean_up); !prepared) return pass(prepared);
   return store;
 }
 
-Result<void> FileStore::prepare() {
+Result<void> FileStore::prepare(bool clean_up) {
   if (auto made = make_folders(temporary_); !made) return made;
+  if (!clean_up) return {};
   std::error_code error;
   for (std::filesystem::directory_iterator entry(temporary_, error), end; !error && entry != end;
        entry.increment(error)) {
@@ -326,6 +399,12 @@ Result<core::ObjectVersion> FileStore::put_now(const core::PutObject& object, De
 
   if (auto ready = make_folder_durable(target.parent_path()); !ready) return pass(ready);
   if (passed(deadline)) return too_late("name the object");
+  if (PLANTED("leave_temporary")) std::ofstream(temporary_ / temporary_name()) << "left";
+  if (PLANTED("leak_descriptor")) static_cast<void>(::dup(file->fd()));
+  if (PLANTED("partial_object")) {
+    std::ofstream(target) << core::as_text(object.body.front().first(8));
+    return core::ObjectVersion{.location = "file:" + target.string(), .version = {}};
+  }
   if (const int error = file->rename_to(target); error != 0) {
     return classify(error, "rename a temporary file to", target);
   }
@@ -379,6 +458,20 @@ Result<core::ByteVector> FileStore::get_now(const std::string& key,
   return bytes;
 }
 
+Result<std::vector<core::ListedObject>> FileStore::list_now(const std::string& prefix,
+                                                            const std::string& after,
+                                                            std::size_t max,
+                                                            Deadline deadline) const {
+  if (max == 0 || max > core::kListedObjectsMax) {
+    return core::fail(Code::invalid_argument, Origin::object_store, Retry::never,
+                      "A list has 1 to " + std::to_string(core::kListedObjectsMax) +
+                          " objects, not " + std::to_string(max) + ".");
+  }
+  FolderWalk walk{folder_, prefix, after, max, deadline, {}};
+  if (auto walked = walk.enter(""); !walked) return pass(walked);
+  return std::move(walk.found);
+}
+
 Result<void> FileStore::probe_now(Deadline deadline) {
   if (passed(deadline)) return too_late("write a probe");
   const auto file = make_temporary(temporary_ / temporary_name());
@@ -407,6 +500,17 @@ core::Task<Result<core::ByteVector>> FileStore::get(std::string key,
   co_return co_await call_on<core::ByteVector>(
       workers_, Origin::object_store,
       [this, key = std::move(key), range, deadline] { return get_now(key, range, deadline); });
+}
+
+core::Task<Result<std::vector<core::ListedObject>>> FileStore::list(std::string prefix,
+                                                                    std::string after,
+                                                                    std::size_t max,
+                                                                    Deadline deadline) {
+  co_return co_await call_on<std::vector<core::ListedObject>>(
+      workers_, Origin::object_store,
+      [this, prefix = std::move(prefix), after = std::move(after), max, deadline] {
+        return list_now(prefix, after, max, deadline);
+      });
 }
 
 core::Task<Result<void>> FileStore::probe(Deadline deadline) {

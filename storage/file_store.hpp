@@ -22,6 +22,8 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "core/ports/object_store.hpp"
 #include "core/ports/workers.hpp"
@@ -32,6 +34,7 @@ class FileStore final : public core::ObjectStore {
  public:
   struct Settings {
     std::filesystem::path folder;  // made if missing, parents too
+    bool clean_up = true;          // remove what dead writers left in .tmp
   };
 
   // Blocks: for start-up. Removes temporary files that a process left behind when it died; those of
@@ -46,6 +49,10 @@ class FileStore final : public core::ObjectStore {
   core::Task<core::Result<core::ByteVector>> get(std::string key,
                                                  std::optional<core::ByteRange> range,
                                                  core::Deadline deadline) override;
+  // Folders that are symbolic links are not entered.
+  core::Task<core::Result<std::vector<core::ListedObject>>> list(std::string prefix,
+                                                                 std::string after, std::size_t max,
+                                                                 core::Deadline deadline) override;
   // Makes, fills and removes a small temporary file.
   core::Task<core::Result<void>> probe(core::Deadline deadline) override;
   [[nodiscard]] std::string describe() const override;
@@ -53,12 +60,15 @@ class FileStore final : public core::ObjectStore {
  private:
   FileStore(std::filesystem::path folder, core::Workers& workers);
 
-  core::Result<void> prepare();
+  core::Result<void> prepare(bool clean_up);
   core::Result<core::ObjectVersion> put_now(const core::PutObject& object, core::Deadline deadline);
   core::Result<core::ObjectInfo> head_now(const std::string& key, core::Deadline deadline) const;
   core::Result<core::ByteVector> get_now(const std::string& key,
                                          std::optional<core::ByteRange> range,
                                          core::Deadline deadline) const;
+  core::Result<std::vector<core::ListedObject>> list_now(const std::string& prefix,
+                                                         const std::string& after, std::size_t max,
+                                                         core::Deadline deadline) const;
   core::Result<void> probe_now(core::Deadline deadline);
   core::Result<void> make_folder_durable(const std::filesystem::path& folder);
   std::string temporary_name();
@@ -74,6 +84,13 @@ class FileStore final : public core::ObjectStore {
   std::mutex mutex_;
   std::set<std::filesystem::path> durable_folders_;
 };
+
+// Temporary files of a file store in `folder` that nobody writes any more, with their age. Blocks.
+struct Leftover {
+  std::filesystem::path file;
+  core::Duration age{};
+};
+[[nodiscard]] std::vector<Leftover> find_leftovers(const std::filesystem::path& folder);
 
 // "a/b/c": parts of 1 to 255 bytes, together at most 1024, none of them "." or "..", no NUL, and
 // the first one not ".tmp".

@@ -152,6 +152,11 @@ void RedisBuffer::note(const Error& failure) {
 Task<Result<void>> RedisBuffer::check(Deadline deadline) {
   const auto facts = co_await read_facts(deadline);
   if (!facts) co_return pass(facts);
+  const auto run = facts->info.find("run_id");
+  if (run != facts->info.end() && run->second != redis_run_) {
+    if (!redis_run_.empty()) ++times_replaced_;
+    redis_run_ = run->second;
+  }
   if (auto sound = check_redis(*facts, settings_.durability, settings_.record_bytes_max); !sound) {
     co_return sound;
   }
@@ -196,6 +201,8 @@ Task<Result<void>> RedisBuffer::check_partitions(Deadline deadline) {
   batch.add({"SET", name, ours, "NX"}).add({"GET", name});
   const auto replies = co_await call(std::move(batch), deadline);
   if (!replies) co_return pass(replies);
+  // It was set a moment ago, so whatever was in this Redis before is gone.
+  if (!replies->front().is_nil() && stats_.accepted != 0) ++times_replaced_;
   if (const std::string& theirs = replies->back().text; theirs != ours) {
     co_return core::fail(
         Code::misconfigured, Origin::buffer, Retry::safe,

@@ -48,6 +48,9 @@ class RedisBuffer final : public core::WriteAheadBuffer {
   core::Task<> run();  // checks Redis again and again
   void close();        // run() and waiting reads end soon
   [[nodiscard]] const core::BufferStats& last_stats() const { return stats_; }
+  // How often Redis was found to be another one than before, or to know less: it was restarted,
+  // a replica took its place, or it was emptied. Records may be gone then.
+  [[nodiscard]] std::uint64_t times_replaced() const { return times_replaced_; }
 
   [[nodiscard]] core::Result<void> health() const override { return health_; }
   core::Task<core::Result<void>> ready(core::Deadline deadline) override;
@@ -113,6 +116,8 @@ class RedisBuffer final : public core::WriteAheadBuffer {
   std::unique_ptr<core::Signal> checked_;
   core::Result<void> health_;
   core::BufferStats stats_;
+  std::string redis_run_;  // its run_id; empty until the first check
+  std::uint64_t times_replaced_ = 0;
   std::uint32_t next_partition_ = 0;
   bool recheck_ = true;
   bool closing_ = false;

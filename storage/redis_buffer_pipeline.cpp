@@ -380,6 +380,7 @@ Task<Result<core::BufferStats>> RedisBuffer::stats(Deadline deadline) {
   }
   total.memory_used = stats_.memory_used;
   total.memory_max = stats_.memory_max;
+  if (total.accepted < stats_.accepted) ++times_replaced_;
   stats_ = total;
   co_return total;
 }

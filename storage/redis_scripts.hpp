@@ -118,4 +118,24 @@ return {redis.call('HGET', KEYS[3], 'accepted') or '0', redis.call('HGET', KEYS[
         redis.call('HGET', KEYS[3], 'bytes') or '0', oldest[1] and oldest[1][1] or ''}
 )lua";
 
+// The two repairs of a check, for bytes without an entry.
+// KEYS: record, pending, parked. ARGV: id. -> 1 when the bytes were deleted
+inline constexpr std::string_view kDropBytes = R"lua(
+if redis.call('HEXISTS', KEYS[2], ARGV[1]) == 1 or redis.call('HEXISTS', KEYS[3], ARGV[1]) == 1 then
+  return 0
+end
+return redis.call('UNLINK', KEYS[1])
+)lua";
+
+// KEYS: record, wal, pending, parked. ARGV: id, size, sha256. -> 1 when it is pending again
+inline constexpr std::string_view kRestoreEntry = R"lua(
+if redis.call('HEXISTS', KEYS[3], ARGV[1]) == 1 or redis.call('HEXISTS', KEYS[4], ARGV[1]) == 1 or
+   redis.call('EXISTS', KEYS[1]) == 0 then
+  return 0
+end
+local position = redis.call('XADD', KEYS[2], '*', 'id', ARGV[1], 'size', ARGV[2], 'sha256', ARGV[3])
+redis.call('HSET', KEYS[3], ARGV[1], position)
+return 1
+)lua";
+
 }  // namespace daybook::storage::scripts

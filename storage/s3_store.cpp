@@ -10,6 +10,7 @@
 #include "storage/blocking_call.hpp"
 #include "storage/s3_checksums.hpp"
 #include "storage/s3_errors.hpp"
+#include "storage/s3_list.hpp"
 
 namespace daybook::storage {
 namespace {
@@ -26,6 +27,9 @@ constexpr std::uint64_t kObjectBytesMax = core::limits::kBodyBytesCeiling + 4 * 
 
 // Answers that are no object: error documents and lists of one key.
 constexpr std::uint64_t kDocumentBytesMax = 1 * core::MiB;
+
+// A list of 1000 keys of 1 KiB, each with its entry's other words.
+constexpr std::uint64_t kListBytesMax = 8 * core::MiB;
 
 // Bodies from here on are sent only when the store asks for them: a refusal then costs one round
 // trip instead of the body. Smaller ones are on their way before an answer could come.
@@ -387,6 +391,46 @@ core::Task<Result<core::ByteVector>> S3Store::get_range(std::string key, core::B
     co_return fail(Code::damaged, Retry::safe, doing + ": the store sent another range.");
   }
   co_return std::move(body);
+}
+
+core::Task<Result<std::vector<core::ListedObject>>> S3Store::list(std::string prefix,
+                                                                  std::string after,
+                                                                  std::size_t max,
+                                                                  core::Deadline deadline) {
+  if (max == 0 || max > core::kListedObjectsMax) {
+    co_return fail(Code::invalid_argument, Retry::never, "A list has 1 to 1000 objects.");
+  }
+  const std::string doing = "listing " + settings_.bucket + "/" + prefix;
+  const std::string place = "s3://" + settings_.bucket + "/";
+  std::vector<core::ListedObject> found;
+  std::string token;
+  for (;;) {
+    Call call{.method = "GET",
+              .query = {{"list-type", "2"}, {"max-keys", std::to_string(max - found.size())}}};
+    call.response_bytes_max = kListBytesMax;
+    if (!prefix.empty()) call.query.emplace_back("prefix", prefix);
+    if (!after.empty()) call.query.emplace_back("start-after", after);
+    if (!token.empty()) call.query.emplace_back("continuation-token", token);
+    const auto response = co_await send(std::move(call), deadline);
+    if (!response) co_return pass(response);
+    if (response->head.status != 200 || parse_s3_error(response->body)) {
+      core::Error error = error_of(*response, doing);
+      if (error.code == Code::not_found) error.code = Code::misconfigured;
+      co_return core::Failure(std::move(error));
+    }
+    auto page = parse_s3_list(response->body);
+    if (!page) co_return pass(std::move(page));
+    for (S3ListPage::Object& object : page->objects) {
+      const std::string& last = found.empty() ? after : found.back().key;
+      if (object.key <= last || !object.key.starts_with(prefix) || found.size() == max) {
+        co_return fail(Code::damaged, Retry::never,
+                       doing + ": the store names " + object.key + " where it does not belong.");
+      }
+      found.push_back({object.key, object.size, place + object.key});
+    }
+    token = std::move(page->continuation_token);
+    if (token.empty() || found.size() == max) co_return found;
+  }
 }
 
 core::Task<Result<void>> S3Store::probe(core::Deadline deadline) {

@@ -51,6 +51,10 @@ class S3Store final : public core::ObjectStore {
   core::Task<core::Result<core::ByteVector>> get(std::string key,
                                                  std::optional<core::ByteRange> range,
                                                  core::Deadline deadline) override;
+  // ListObjectsV2, as many requests as max needs. A store that lists out of order is refused.
+  core::Task<core::Result<std::vector<core::ListedObject>>> list(std::string prefix,
+                                                                 std::string after, std::size_t max,
+                                                                 core::Deadline deadline) override;
   // HEAD of the bucket: finds an unreachable service, wrong credentials or clock, a missing bucket.
   // It writes nothing, so a key that may read but not write is found by the first put.
   core::Task<core::Result<void>> probe(core::Deadline deadline) override;

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "core/faults.hpp"
+
 namespace daybook::storage {
 
 using core::Code;
@@ -59,6 +61,7 @@ Task<Result<void>> SpoolReplay::replay(Spool::Spooled where) {
   }
   std::optional<core::IdempotencyKey> key;
   if (!head->key.empty()) key = {head->tenant, head->key};
+  CRASH_POINT("before_replay");
   const auto deadline = [this] { return runtime_.steady_now() + append_timeout_; };
   auto appended = co_await buffer_.append(**object, head->receipt, key, deadline());
   if (!appended && appended.error().code == Code::in_flight) {
@@ -67,6 +70,7 @@ Task<Result<void>> SpoolReplay::replay(Spool::Spooled where) {
     appended = co_await buffer_.append(**object, head->receipt, std::nullopt, deadline());
   }
   if (!appended) co_return pass(std::move(appended));
+  CRASH_POINT("after_replay");
   ++replayed_;
   co_await spool_.settle(where.id);
   co_return Result<void>{};

@@ -39,6 +39,26 @@ Result<void> sync_folder_of(const std::filesystem::path& file) {
                         std::generic_category().message(error) + ". Check the disk.");
 }
 
+Result<void> check_page(std::uint32_t limit) {
+  if (limit != 0 && limit <= core::limits::kPageRecordsMax) return {};
+  return core::fail(Code::invalid_argument, Origin::metadata, Retry::never,
+                    "A page has 1 to " + std::to_string(core::limits::kPageRecordsMax) +
+                        " records, not " + std::to_string(limit) + ".");
+}
+
+// The rows that the statement still has.
+Result<std::vector<MetadataRow>> read_rows(SqliteStatement& statement) {
+  std::vector<MetadataRow> rows;
+  for (;;) {
+    const auto more = statement.step();
+    if (!more) return pass(more);
+    if (!*more) return rows;
+    auto row = read_record(statement);
+    if (!row) return pass(row);
+    rows.push_back(std::move(*row));
+  }
+}
+
 }  // namespace
 
 SqliteMetadata::SqliteMetadata(Settings settings, core::Workers& writer, core::Workers& reader)
@@ -189,11 +209,7 @@ Result<std::optional<MetadataRow>> SqliteMetadata::find_now(core::RecordId id, D
 
 Result<std::vector<MetadataRow>> SqliteMetadata::list_now(const MetadataQuery& query,
                                                           Deadline deadline) {
-  if (query.limit == 0 || query.limit > core::limits::kPageRecordsMax) {
-    return core::fail(Code::invalid_argument, Origin::metadata, Retry::never,
-                      "A page has 1 to " + std::to_string(core::limits::kPageRecordsMax) +
-                          " records, not " + std::to_string(query.limit) + ".");
-  }
+  if (auto good = check_page(query.limit); !good) return pass(good);
   const std::lock_guard lock(read_mutex_);
   if (auto in_time = read_->limit_waits(settings_.busy_timeout, deadline); !in_time) {
     return pass(in_time);
@@ -207,15 +223,23 @@ Result<std::vector<MetadataRow>> SqliteMetadata::list_now(const MetadataQuery& q
   SqliteStatement statement(*read_, *select);
   for (const std::string& text : list.texts) statement.bind(text);
   statement.bind(list.limit);
-  std::vector<MetadataRow> rows;
-  for (;;) {
-    const auto more = statement.step();
-    if (!more) return pass(more);
-    if (!*more) return rows;
-    auto row = read_record(statement);
-    if (!row) return pass(row);
-    rows.push_back(std::move(*row));
+  return read_rows(statement);
+}
+
+Result<std::vector<MetadataRow>> SqliteMetadata::scan_now(std::optional<core::RecordId> after,
+                                                          std::uint32_t limit, Deadline deadline) {
+  if (auto good = check_page(limit); !good) return pass(good);
+  const std::lock_guard lock(read_mutex_);
+  if (auto in_time = read_->limit_waits(settings_.busy_timeout, deadline); !in_time) {
+    return pass(in_time);
   }
+  const auto select = read_->prepare(kScanRecords);
+  if (!select) return pass(select);
+  const std::string after_text = after ? after->str() : "";
+  SqliteStatement statement(*read_, *select);
+  statement.bind(after_text);
+  statement.bind(static_cast<std::int64_t>(limit));
+  return read_rows(statement);
 }
 
 Result<void> SqliteMetadata::probe_now(Deadline deadline) {
@@ -246,6 +270,13 @@ core::Task<Result<std::vector<MetadataRow>>> SqliteMetadata::list(MetadataQuery 
   co_return co_await call_on<std::vector<MetadataRow>>(
       reader_, Origin::metadata,
       [this, query = std::move(query), deadline] { return list_now(query, deadline); });
+}
+
+core::Task<Result<std::vector<MetadataRow>>> SqliteMetadata::scan(
+    std::optional<core::RecordId> after, std::uint32_t limit, Deadline deadline) {
+  co_return co_await call_on<std::vector<MetadataRow>>(
+      reader_, Origin::metadata,
+      [this, after, limit, deadline] { return scan_now(after, limit, deadline); });
 }
 
 core::Task<Result<void>> SqliteMetadata::probe(Deadline deadline) {

@@ -48,6 +48,9 @@ class SqliteMetadata final : public core::MetadataStore {
                                                                   core::Deadline deadline) override;
   core::Task<core::Result<std::vector<core::MetadataRow>>> list(core::MetadataQuery query,
                                                                 core::Deadline deadline) override;
+  core::Task<core::Result<std::vector<core::MetadataRow>>> scan(std::optional<core::RecordId> after,
+                                                                std::uint32_t limit,
+                                                                core::Deadline deadline) override;
   // Takes the write lock and gives it back; waits a quarter of a second for it at most.
   core::Task<core::Result<void>> probe(core::Deadline deadline) override;
   [[nodiscard]] std::string describe() const override;
@@ -62,6 +65,9 @@ class SqliteMetadata final : public core::MetadataStore {
   core::Result<std::optional<core::MetadataRow>> find_now(core::RecordId id,
                                                           core::Deadline deadline);
   core::Result<std::vector<core::MetadataRow>> list_now(const core::MetadataQuery& query,
+                                                        core::Deadline deadline);
+  core::Result<std::vector<core::MetadataRow>> scan_now(std::optional<core::RecordId> after,
+                                                        std::uint32_t limit,
                                                         core::Deadline deadline);
   core::Result<void> probe_now(core::Deadline deadline);
   core::Result<void> check_file_in_place() const;

@@ -74,6 +74,8 @@ const std::string_view kInsertRecord =
     "INSERT INTO records (" DAYBOOK_RECORD_COLUMNS
     ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING";
 const std::string_view kFindRecord = "SELECT " DAYBOOK_RECORD_COLUMNS " FROM records WHERE id = ?";
+const std::string_view kScanRecords =
+    "SELECT " DAYBOOK_RECORD_COLUMNS " FROM records WHERE id > ? ORDER BY id LIMIT ?";
 const std::string_view kWidenClockSkew = "UPDATE clock_skew SET max_ms = ?1 WHERE max_ms < ?1";
 
 namespace {

@@ -17,6 +17,7 @@ inline constexpr std::int64_t kSqliteSchemaVersion = 1;
 extern const char* const kSqliteSchema;       // makes an empty file one of that version
 extern const std::string_view kInsertRecord;  // an id that is there already changes nothing
 extern const std::string_view kFindRecord;    // by id
+extern const std::string_view kScanRecords;   // after an id text, up to a limit, by id ascending
 extern const std::string_view kWidenClockSkew;
 
 // Binds the row and runs kInsertRecord.

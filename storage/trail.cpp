@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -51,6 +52,18 @@ Task<Result<void>> Trail::add(core::RecordId id, core::Sha256 sha256, std::uint6
   co_return co_await lines_.submit(std::move(line));
 }
 
+void Trail::remark(core::RecordId id, bool stored) {
+  remarks_ += std::string(stored ? kStoredRemark : kFailedRemark) + id.str() + "\n";
+  if (std::exchange(remarks_timed_, true)) return;
+  runtime_.spawn(write_remarks());
+}
+
+Task<> Trail::write_remarks() {
+  co_await runtime_.sleep(kRemarkDelay);
+  remarks_timed_ = false;
+  static_cast<void>(co_await lines_.submit(std::exchange(remarks_, {})));
+}
+
 Task<Result<void>> Trail::recover() {
   return lines_.submit({});
 }
@@ -68,6 +81,7 @@ Result<void> Trail::write(const std::vector<std::string>& lines) {
   }
   std::string text;
   for (const std::string& line : lines) text += line;
+  if (file_bytes_ == 0 && !text.empty()) text.insert(0, std::string(kTrailHead) + "\n");
   for (std::size_t at = 0; at < text.size();) {
     const ssize_t written = ::write(file_, text.data() + at, text.size() - at);
     if (written < 0 && errno == EINTR) continue;

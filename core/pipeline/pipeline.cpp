@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/check.hpp"
+#include "core/faults.hpp"
 
 namespace daybook::core::pipeline {
 namespace {
@@ -228,6 +229,10 @@ Task<> Pipeline::park(const Passage& passage, std::string_view stage, Error erro
                       std::uint32_t attempts) {
   ParkedRecord record{passage.entry, std::string(stage), error.detail, error.retry != Retry::never,
                       attempts,      runtime_.now()};
+  if (PLANTED("park_drops")) {
+    static_cast<void>(co_await buffer_.release({passage.entry}, SteadyTime::max()));
+    co_return;
+  }
   const auto parked =
       co_await buffer_.park(std::move(record), runtime_.steady_now() + kBufferTimeout);
   if (parked) {

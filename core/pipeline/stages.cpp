@@ -1,6 +1,7 @@
 #include "core/pipeline/stages.hpp"
 
 #include "core/digest.hpp"
+#include "core/faults.hpp"
 #include "core/text.hpp"
 
 namespace daybook::core::pipeline {
@@ -66,16 +67,24 @@ ArchiveStage::ArchiveStage(Runtime& runtime, Workers& workers, WriteAheadBuffer&
 
 Task<Result<void>> ArchiveStage::run(Passage& passage) {
   const Deadline deadline = runtime_.steady_now() + settings_.timeout;
-  const auto object = co_await buffer_.load(passage.entry.id, deadline);
-  if (!object) co_return pass(object);
+  auto object = co_await buffer_.load(passage.entry.id, deadline);
+  if (!object) co_return pass(std::move(object));
   Result<OpenedHead> head;
   co_await workers_.run([&] { head = verify(passage.entry, as_bytes(*object)); });
   if (!head) co_return pass(head);
   passage.head = std::move(*head);
+  POISON_POINT(passage.head.envelope.subject);
+  if (PLANTED("corrupt_object")) {
+    object->at(object->size() / 2) ^= 1;
+    passage.entry.stored_sha256 = sha256(as_bytes(*object));
+  }
   PutObject put = archive_request(passage.head.envelope, {as_bytes(*object)},
                                   passage.entry.stored_sha256, settings_.prefix);
   passage.object_key = put.key;
+  CRASH_POINT("before_put");
+  if (PLANTED("release_before_put")) co_return Result<void>{};
   auto version = co_await store_.put(std::move(put), deadline);
+  CRASH_POINT("after_put");
   if (!version) co_return pass(std::move(version));
   passage.object = std::move(*version);
   co_return Result<void>{};
@@ -90,7 +99,20 @@ IndexStage::IndexStage(Runtime& runtime, MetadataStore& metadata, std::size_t ba
       }) {}
 
 Task<Result<void>> IndexStage::run(Passage& passage) {
-  co_return co_await rows_.submit(row_of(passage, runtime_.now()));
+  CRASH_POINT("before_row");
+  if (PLANTED("release_before_row")) co_return Result<void>{};
+  MetadataRow row = row_of(passage, runtime_.now());
+  if (PLANTED("row_of_other_bytes")) row.envelope.sha256.bytes[0] ^= std::byte{1};
+  if (PLANTED("row_twice")) {
+    MetadataRow twin = row;
+    auto id = twin.envelope.id.bytes();
+    id[15] ^= 1;
+    twin.envelope.id = RecordId(id);
+    if (auto inserted = co_await rows_.submit(std::move(twin)); !inserted) co_return inserted;
+  }
+  auto inserted = co_await rows_.submit(std::move(row));
+  CRASH_POINT("after_row");
+  co_return inserted;
 }
 
 ReleaseStage::ReleaseStage(Runtime& runtime, WriteAheadBuffer& buffer, std::size_t batch_max,
@@ -101,7 +123,11 @@ ReleaseStage::ReleaseStage(Runtime& runtime, WriteAheadBuffer& buffer, std::size
       }) {}
 
 Task<Result<void>> ReleaseStage::run(Passage& passage) {
-  co_return co_await entries_.submit(passage.entry);
+  CRASH_POINT("before_release");
+  if (PLANTED("never_release")) co_return Result<void>{};
+  auto released = co_await entries_.submit(passage.entry);
+  CRASH_POINT("after_release");
+  co_return released;
 }
 
 }  // namespace daybook::core::pipeline

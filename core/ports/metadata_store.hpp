@@ -47,6 +47,10 @@ class MetadataStore {
   virtual Task<Result<std::optional<MetadataRow>>> find(RecordId id, Deadline deadline) = 0;
   // Ordered by (received time, id) as ids are: id descending.
   virtual Task<Result<std::vector<MetadataRow>>> list(MetadataQuery query, Deadline deadline) = 0;
+  // For whoever goes through all rows: by id ascending, those after `after` (none: from the first).
+  // Fewer than limit (1 .. limits::kPageRecordsMax): there are no more.
+  virtual Task<Result<std::vector<MetadataRow>>> scan(std::optional<RecordId> after,
+                                                      std::uint32_t limit, Deadline deadline) = 0;
   virtual Task<Result<void>> probe(Deadline deadline) = 0;
   [[nodiscard]] virtual std::string describe() const = 0;  // for people
 };

@@ -3,6 +3,7 @@
 // on the fake):
 // - put is atomic and idempotent: an object is seen whole or not at all, and the same bytes
 //   under the same key may be put again. When put succeeds the store has confirmed the bytes.
+// - list sees every object whose put had ended when list began, and no part of one that runs.
 // - Errors have origin object_store. A deadline that passes is Code::timeout, retry
 // unknown_outcome.
 #pragma once
@@ -11,6 +12,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/digest.hpp"
 #include "core/result.hpp"
@@ -36,10 +38,21 @@ struct ObjectInfo {
   std::uint64_t size = 0;
 };
 
+// One line of a list.
+struct ListedObject {
+  std::string key;
+  std::uint64_t size = 0;
+  std::string location;  // as put answered it
+
+  friend bool operator==(const ListedObject&, const ListedObject&) = default;
+};
+
 struct ByteRange {
   std::uint64_t offset = 0;
   std::uint64_t length = 0;  // > 0
 };
+
+inline constexpr std::size_t kListedObjectsMax = 1000;
 
 class ObjectStore {
  public:
@@ -51,6 +64,10 @@ class ObjectStore {
   // Code::invalid_argument.
   virtual Task<Result<ByteVector>> get(std::string key, std::optional<ByteRange> range,
                                        Deadline deadline) = 0;
+  // Objects whose key begins with prefix and comes after `after`, in the byte order of their keys,
+  // at most max (1 .. kListedObjectsMax). Fewer than max: there are no more.
+  virtual Task<Result<std::vector<ListedObject>>> list(std::string prefix, std::string after,
+                                                       std::size_t max, Deadline deadline) = 0;
   // Cheap proof that the store can be reached and written to with these settings.
   virtual Task<Result<void>> probe(Deadline deadline) = 0;
   // For people: "file:/…" or "s3://bucket at http://…".

@@ -361,6 +361,29 @@ TYPED_TEST_P(MetadataStoreContract, keeps_batches_inserted_side_by_side) {
             this->expected(rows, [](const auto&) { return true; }));
 }
 
+TYPED_TEST_P(MetadataStoreContract, scans_all_rows_by_id_ascending) {
+  typename TestFixture::Rows rows;
+  for (int i = 0; i < 25; ++i) rows.push_back(this->next_row());
+  this->insert({rows.rbegin(), rows.rend()});
+  for (const std::uint32_t limit : {1U, 7U, 25U, 26U, 1000U}) {
+    typename TestFixture::Rows found;
+    std::optional<core::RecordId> after;
+    for (;;) {
+      const auto page = this->run(this->store().scan(after, limit, soon()));
+      ASSERT_TRUE(page) << page.error().detail;
+      ASSERT_LE(page->size(), limit);
+      found.insert(found.end(), page->begin(), page->end());
+      if (page->size() < limit) break;
+      after = found.back().envelope.id;
+    }
+    EXPECT_EQ(found, rows) << "pages of " << limit;
+  }
+  for (const std::uint32_t limit : {0U, core::limits::kPageRecordsMax + 1}) {
+    this->expect_error(this->run(this->store().scan({}, limit, soon())),
+                       core::Code::invalid_argument);
+  }
+}
+
 REGISTER_TYPED_TEST_SUITE_P(
     MetadataStoreContract, finds_a_row_with_all_that_was_inserted,
     finds_nothing_under_an_unknown_id, keeps_texts_as_they_are,
@@ -370,6 +393,6 @@ REGISTER_TYPED_TEST_SUITE_P(
     takes_since_as_included_and_until_as_not, believes_received_at_where_the_id_tells_another_time,
     pages_through_2000_rows_without_gap_or_repeat, pages_through_what_a_filter_leaves,
     says_timeout_when_the_deadline_has_passed, says_that_it_works_and_what_it_is,
-    keeps_batches_inserted_side_by_side);
+    keeps_batches_inserted_side_by_side, scans_all_rows_by_id_ascending);
 
 }  // namespace daybook::tests

@@ -314,6 +314,69 @@ TYPED_TEST_P(ObjectStoreContract, keeps_many_objects_put_side_by_side) {
   }
 }
 
+TYPED_TEST_P(ObjectStoreContract, lists_in_key_order_page_by_page) {
+  // "a-b" sorts before "a/…" and "a0" behind it, whatever the order of folders.
+  std::vector<std::string> names = {
+      "a-b", "a/1", "a/2/x", "a/2-", "a0", "b c/d&e", "b/<", "gr\xC3\xBC\xC3\x9F", "z\"'>/1"};
+  for (const std::string& name : names) {
+    const auto stored = this->put("list/" + name, random_bytes(10 + name.size(), 1));
+    ASSERT_TRUE(stored) << name << ": " << stored.error().detail;
+  }
+  ASSERT_TRUE(this->put("lisu", random_bytes(5, 1)));
+  std::ranges::sort(names);
+  for (const std::size_t max : {1, 2, 3, 8, 9, 10, 1000}) {
+    std::vector<std::string> found;
+    std::string after;
+    for (;;) {
+      const auto page = this->run(this->store().list(this->key("list/"), after, max, soon()));
+      ASSERT_TRUE(page) << page.error().detail;
+      ASSERT_LE(page->size(), max);
+      for (const core::ListedObject& object : *page) {
+        ASSERT_TRUE(object.key.starts_with(this->key("list/"))) << object.key;
+        found.push_back(object.key.substr(this->key("list/").size()));
+        EXPECT_EQ(object.size, 10 + found.back().size());
+        EXPECT_TRUE(object.location.ends_with(object.key)) << object.location;
+      }
+      if (page->size() < max) break;
+      after = page->back().key;
+    }
+    EXPECT_EQ(found, names) << "pages of " << max;
+  }
+}
+
+TYPED_TEST_P(ObjectStoreContract, lists_by_prefix_and_after_any_text) {
+  for (const char* name : {"p/1", "p/2", "p/22", "q/1"}) {
+    ASSERT_TRUE(this->put(name, random_bytes(3, 1)));
+  }
+  const auto keys = [&](const std::string& prefix, const std::string& after) {
+    const auto page = this->run(
+        this->store().list(this->key(prefix), after.empty() ? "" : this->key(after), 100, soon()));
+    EXPECT_TRUE(page) << page.error().detail;
+    std::vector<std::string> names;
+    for (const auto& object : page ? *page : std::vector<core::ListedObject>{}) {
+      names.push_back(object.key.substr(this->key("").size()));
+    }
+    return names;
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(keys("p/2", ""), (Names{"p/2", "p/22"}));
+  EXPECT_EQ(keys("p", "p/1"), (Names{"p/2", "p/22"}));
+  EXPECT_EQ(keys("", "p/11"), (Names{"p/2", "p/22", "q/1"}));
+  EXPECT_EQ(keys("", "p/2"), (Names{"p/22", "q/1"}));
+  EXPECT_EQ(keys("", "p/9"), (Names{"q/1"}));
+  EXPECT_EQ(keys("", "q/1"), Names{});
+  EXPECT_EQ(keys("r", ""), Names{});
+  EXPECT_EQ(keys("p/1/x", ""), Names{});
+}
+
+TYPED_TEST_P(ObjectStoreContract, refuses_a_list_of_none_or_of_too_many) {
+  for (const std::size_t max : {std::size_t{0}, core::kListedObjectsMax + 1}) {
+    this->expect_error(this->run(this->store().list("", "", max, soon())),
+                       core::Code::invalid_argument);
+  }
+  this->expect_error(this->run(this->store().list("", "", 1, long_ago())), core::Code::timeout);
+}
+
 REGISTER_TYPED_TEST_SUITE_P(
     ObjectStoreContract, keeps_objects_of_every_size, joins_the_slices_in_order,
     keeps_keys_apart_whatever_their_characters, has_nothing_under_a_key_that_was_never_put,
@@ -322,6 +385,8 @@ REGISTER_TYPED_TEST_SUITE_P(
     refuses_a_range_past_the_end, refuses_keys_that_leave_their_place,
     says_timeout_when_the_deadline_has_passed, says_that_it_works_and_what_it_is,
     leaves_one_whole_object_after_puts_of_one_key_side_by_side,
-    shows_whole_objects_to_those_who_read_while_it_writes, keeps_many_objects_put_side_by_side);
+    shows_whole_objects_to_those_who_read_while_it_writes, keeps_many_objects_put_side_by_side,
+    lists_in_key_order_page_by_page, lists_by_prefix_and_after_any_text,
+    refuses_a_list_of_none_or_of_too_many);
 
 }  // namespace daybook::tests

@@ -47,6 +47,23 @@ class MemoryMetadataStore final : public core::MetadataStore {
     co_return found;
   }
 
+  core::Task<core::Result<std::vector<core::MetadataRow>>> scan(std::optional<core::RecordId> after,
+                                                                std::uint32_t limit,
+                                                                core::Deadline deadline) override {
+    if (auto good = check(deadline); !good) co_return pass(good);
+    if (limit == 0 || limit > core::limits::kPageRecordsMax) {
+      co_return core::fail(core::Code::invalid_argument, core::Origin::metadata, core::Retry::never,
+                           "limit");
+    }
+    const std::lock_guard lock(mutex_);
+    std::vector<core::MetadataRow> found;
+    for (const auto& [id, row] : rows_) {
+      if (found.size() == limit) break;
+      if (!after || id > *after) found.push_back(row);
+    }
+    co_return found;
+  }
+
   core::Task<core::Result<void>> probe(core::Deadline deadline) override {
     co_return check(deadline);
   }

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "core/ports/object_store.hpp"
 
@@ -49,6 +50,24 @@ class MemoryObjectStore final : public core::ObjectStore {
     }
     const auto first = bytes.begin() + static_cast<std::ptrdiff_t>(range->offset);
     co_return core::ByteVector(first, first + static_cast<std::ptrdiff_t>(range->length));
+  }
+
+  core::Task<core::Result<std::vector<core::ListedObject>>> list(std::string prefix,
+                                                                 std::string after, std::size_t max,
+                                                                 core::Deadline deadline) override {
+    if (auto good = check("list", deadline); !good) co_return pass(good);
+    if (max == 0 || max > core::kListedObjectsMax) {
+      co_return failed(core::Code::invalid_argument, core::Retry::never, "max");
+    }
+    const std::lock_guard lock(mutex_);
+    std::vector<core::ListedObject> found;
+    for (const auto& [key, bytes] : objects_) {
+      if (found.size() == max) break;
+      if (key > after && key.starts_with(prefix)) {
+        found.push_back({key, bytes.size(), "memory:" + key});
+      }
+    }
+    co_return found;
   }
 
   core::Task<core::Result<void>> probe(core::Deadline deadline) override {

@@ -42,7 +42,9 @@ std::vector<std::string> lines_in(const fs::path& folder) {
   std::vector<std::string> lines;
   for (const fs::path& path : files_in(folder)) {
     std::ifstream file(path);
-    for (std::string line; std::getline(file, line);) lines.push_back(line);
+    for (std::string line; std::getline(file, line);) {
+      if (!line.starts_with('#')) lines.push_back(line);
+    }
   }
   return lines;
 }

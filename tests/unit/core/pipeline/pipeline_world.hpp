@@ -70,6 +70,11 @@ class FlakyObjectStore final : public core::ObjectStore {
                                                  core::Deadline deadline) override {
     return store_.get(std::move(key), range, deadline);
   }
+  core::Task<core::Result<std::vector<core::ListedObject>>> list(std::string prefix,
+                                                                 std::string after, std::size_t max,
+                                                                 core::Deadline deadline) override {
+    return store_.list(std::move(prefix), std::move(after), max, deadline);
+  }
   core::Task<core::Result<void>> probe(core::Deadline deadline) override {
     return store_.probe(deadline);
   }
@@ -109,6 +114,11 @@ class FlakyMetadataStore final : public core::MetadataStore {
   core::Task<core::Result<std::vector<core::MetadataRow>>> list(core::MetadataQuery query,
                                                                 core::Deadline deadline) override {
     return store_.list(std::move(query), deadline);
+  }
+  core::Task<core::Result<std::vector<core::MetadataRow>>> scan(std::optional<core::RecordId> after,
+                                                                std::uint32_t limit,
+                                                                core::Deadline deadline) override {
+    return store_.scan(after, limit, deadline);
   }
   core::Task<core::Result<void>> probe(core::Deadline deadline) override {
     return store_.probe(deadline);
