@@ -165,7 +165,7 @@ Task<Result<std::optional<core::SettledRequest>>> Ingest::reserve(Upload& upload
   if (!fresh) co_return in_flight;
   upload.held_key = std::shared_ptr<void>{
       static_cast<void*>(this), [this, held](void* /*ingest*/) { keys_in_flight_.erase(held); }};
-  auto spooled = co_await services_.ladder.spooled(*upload.key);
+  auto spooled = co_await services_.ladder.known(*upload.key);
   if (!spooled || *spooled) co_return spooled;
   if (!services_.ladder.buffer_is_up()) co_return std::optional<core::SettledRequest>{};
   auto reservation = co_await services_.buffer.reserve(

@@ -42,6 +42,10 @@ std::string receipt_head(const core::SealedObject& object, std::string_view dura
   return text;
 }
 
+std::string name_of(const core::IdempotencyKey& key) {
+  return core::sha256(core::as_bytes(key.tenant + '\0' + key.key)).hex();
+}
+
 std::string receipt(const core::SealedObject& object, std::string_view durability,
                     std::string_view state) {
   return receipt_head(object, durability, state) + ",\"position\":\"" + std::string(durability) +
@@ -74,9 +78,13 @@ Task<Result<void>> Ladder::open() {
   co_return sound;
 }
 
-Task<Result<std::optional<core::SettledRequest>>> Ladder::spooled(core::IdempotencyKey key) {
+Task<Result<std::optional<core::SettledRequest>>> Ladder::known(core::IdempotencyKey key) {
   const auto where = services_.spool.find_key(key);
-  if (!where) co_return std::optional<core::SettledRequest>{};
+  if (!where) {
+    const auto kept = keys_.find(name_of(key));
+    if (buffer_is_up() || kept == keys_.end()) co_return std::optional<core::SettledRequest>{};
+    co_return std::optional(kept->second);
+  }
   auto head = co_await services_.spool.read_head(*where);
   if (!head) co_return pass(std::move(head));
   co_return std::optional(core::SettledRequest{head->sha256, std::move(head->receipt)});
@@ -98,7 +106,8 @@ Task<Result<std::string>> Ladder::store(const core::SealedObject& object,
     state->written = true;
     state->changed->notify_all();
   }(line, services_.trail, envelope.id, envelope.sha256, envelope.size));
-  auto stored = co_await climb(object, std::move(key));
+  auto stored = co_await climb(object, key);
+  if (stored && key) remember(*key, {envelope.sha256, *stored});
   // The trail is for detection: when it fails the record is safe all the same, and admission
   // closes.
   while (!line->written) co_await line->changed->wait(SteadyTime::max());
@@ -198,6 +207,15 @@ Task<Result<std::string>> Ladder::salvage(const core::SealedObject& object) {
   spdlog::error("record {} was refused after its body had arrived; its bytes are in {}/{}",
                 object.envelope().id.str(), folder, name);
   co_return "salvage/" + name;
+}
+
+void Ladder::remember(const core::IdempotencyKey& key, core::SettledRequest request) {
+  std::string name = name_of(key);
+  if (!keys_.emplace(name, std::move(request)).second) return;
+  key_order_.push_back(std::move(name));
+  if (key_order_.size() <= kKeysKept) return;
+  keys_.erase(key_order_.front());
+  key_order_.pop_front();
 }
 
 void Ladder::acknowledged(const std::string& durability) {

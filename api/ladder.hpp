@@ -10,9 +10,11 @@
 // after all is met again, not doubled. I/O thread only.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
+#include <unordered_map>
 
 #include "api/metrics.hpp"
 #include "core/config.hpp"
@@ -47,8 +49,9 @@ class Ladder {
   // Whether the buffer is the rung that will be tried first.
   [[nodiscard]] bool buffer_is_up() const { return services_.buffer.health().has_value(); }
 
-  // A first request with this key whose record has not reached the buffer yet.
-  core::Task<core::Result<std::optional<core::SettledRequest>>> spooled(core::IdempotencyKey key);
+  // A first request with this key, as far as this node knows without the buffer: its record is in
+  // the spool, or, while the buffer is away, among the last kKeysKept that were acknowledged here.
+  core::Task<core::Result<std::optional<core::SettledRequest>>> known(core::IdempotencyKey key);
 
   // Returns the complete receipt when the record is safe.
   core::Task<core::Result<std::string>> store(const core::SealedObject& object,
@@ -60,11 +63,16 @@ class Ladder {
   core::Task<core::Result<void>> archive(const core::SealedObject& object);
   core::Task<core::Result<std::string>> salvage(const core::SealedObject& object);
   void acknowledged(const std::string& durability);
+  void remember(const core::IdempotencyKey& key, core::SettledRequest request);
 
   Services services_;
   const core::Config& config_;
   core::SteadyTime down_since_{};  // of the buffer, as requests see it
   bool down_ = false;
+  // About 1 KiB each. What is older, or was another node's, is told apart only by the buffer.
+  static constexpr std::size_t kKeysKept = 10'000;
+  std::unordered_map<std::string, core::SettledRequest> keys_;
+  std::deque<std::string> key_order_;  // oldest first
 };
 
 }  // namespace daybook::api

@@ -71,6 +71,16 @@ core::Failure classify(int error, std::string_view doing, const path& file) {
   }
 }
 
+// No key is to blame where the archive's own folder is gone, or is no folder: it will be back.
+core::Failure archive_is_away(core::Error error) {
+  if (error.code == Code::conflict) {
+    error.code = Code::unavailable;
+    error.retry = Retry::safe;
+    error.detail += " Or the archive folder itself is away: mount or restore it.";
+  }
+  return core::Failure(std::move(error));
+}
+
 core::Failure too_late(std::string_view doing) {
   return core::fail(Code::timeout, Origin::object_store, Retry::unknown_outcome,
                     "The deadline passed before the file store could " + std::string(doing) + ".");
@@ -378,7 +388,7 @@ Result<core::ObjectVersion> FileStore::put_now(const core::PutObject& object, De
   if (passed(deadline)) return too_late("begin to write");
   const path target = folder_ / object.key;
   auto file = make_temporary(temporary_ / temporary_name());
-  if (!file) return pass(file);
+  if (!file) return archive_is_away(file.error());
 
   const auto written = write_hashed(*file, object.body, deadline);
   if (!written) return pass(written);
@@ -397,7 +407,11 @@ Result<core::ObjectVersion> FileStore::put_now(const core::PutObject& object, De
                           " bytes, not " + std::to_string(expected) + "; nothing was stored.");
   }
 
-  if (auto ready = make_folder_durable(target.parent_path()); !ready) return pass(ready);
+  if (auto ready = make_folder_durable(target.parent_path()); !ready) {
+    std::error_code gone;
+    const bool here = std::filesystem::is_directory(temporary_, gone);
+    return here ? pass(ready) : archive_is_away(ready.error());
+  }
   if (passed(deadline)) return too_late("name the object");
   if (PLANTED("leave_temporary")) std::ofstream(temporary_ / temporary_name()) << "left";
   if (PLANTED("leak_descriptor")) static_cast<void>(::dup(file->fd()));

@@ -116,6 +116,16 @@ class Spool(Ladder):
         after = self.post(b"one", "k")
         self.assertEqual((after.status, after.json()), (200, first), "and from Redis")
 
+    def test_a_key_settled_in_redis_holds_while_redis_is_away(self):
+        self.serve()
+        first = self.post(b"before", "settled").json()
+        self.redis.kill()
+        again = self.post(b"before", "settled")
+        self.assertEqual((again.status, again.json()), (200, first))
+        self.assert_problem(self.post(b"other bytes", "settled"), 422)
+        self.redis.start()
+        self.settle_and_check()
+
     def test_kills_while_spooling_lose_nothing_and_a_torn_tail_is_cut(self):
         self.serve()
         random = harness.seeded("torn")
