@@ -85,7 +85,7 @@ class Fsck {
   core::Task<Outcome> see_objects();
   core::Task<Outcome> see_object(core::ListedObject object);
   core::Task<Outcome> see_rows();
-  void see_leftovers();
+  core::Task<> see_leftovers();
   // What is wrong with the bytes; empty = nothing.
   core::Task<core::Result<std::string>> examine(core::ListedObject object, core::RecordId id);
 

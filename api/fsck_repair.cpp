@@ -192,9 +192,14 @@ Task<Result<std::string>> Fsck::settle_bytes(RecordId id, Facts facts) {
   co_return *dropped ? "bytes deleted" : "none: it has an entry by now";
 }
 
-void Fsck::see_leftovers() {
-  if (config_.archive_kind != "file") return;
+// A writer locks its file a moment after it has made it, so they are looked for twice.
+Task<> Fsck::see_leftovers() {
+  if (config_.archive_kind != "file") co_return;
+  const auto first = storage::find_leftovers(config_.archive_file_dir);
+  if (first.empty()) co_return;
+  co_await runtime_.sleep(std::chrono::milliseconds(500));
   for (const storage::Leftover& left : storage::find_leftovers(config_.archive_file_dir)) {
+    if (std::ranges::find(first, left.file, &storage::Leftover::file) == first.end()) continue;
     const double seconds = std::chrono::duration<double>(left.age).count();
     std::string repair;
     if (options_.repair && left.age < kLeftoverAge) repair = "kept: younger than an hour";

@@ -74,35 +74,48 @@ Task<> Reconciler::run() {
 Task<Result<void>> Reconciler::reconcile() {
   const core::WallTime since = services_.runtime.now() - kWindow;
   const std::string dir = config_.node_data_dir + "/trail";
+  const auto files = co_await storage::call_on<std::vector<std::string>>(
+      services_.workers, core::Origin::self,
+      [dir, since] { return storage::list_trail(dir, since); });
+  if (!files) co_return pass(files);
+  Outcome outcome;
+  for (std::size_t i = 0; i < files->size() && !closing_; ++i) {
+    const std::string next = i + 1 < files->size() ? (*files)[i + 1] : "";
+    auto done = co_await reconcile_file((*files)[i], next, outcome);
+    if (!done) co_return done;
+  }
+  if (closing_) co_return Result<void>{};
+  if (outcome.unanswered > unanswered_) {
+    spdlog::info(
+        "{} records of the trail were cut off while they arrived: they are nowhere, and their "
+        "senders have no receipt",
+        outcome.unanswered);
+  }
+  unanswered_ = outcome.unanswered;
+  std::ranges::sort(outcome.missing);
+  tell(std::move(outcome.missing));
+  co_return Result<void>{};
+}
+
+Task<Result<void>> Reconciler::reconcile_file(std::string file, std::string next, Outcome& out) {
   auto trail = co_await storage::call_on<storage::TrailContents>(
       services_.workers, core::Origin::self,
-      [dir, since] { return storage::read_trail(dir, since); });
+      [file, next] { return storage::read_trail_file(file, next); });
   if (!trail) co_return pass(std::move(trail));
   Records records = std::move(trail->records);
   std::erase_if(records, [](const auto& entry) { return entry.second.fate == TrailFate::failed; });
   if (auto dropped = co_await drop_indexed(records); !dropped) co_return dropped;
-
-  std::vector<RecordId> missing;
-  std::size_t unanswered = 0;
   for (const auto& [id, record] : records) {
     if (closing_) co_return Result<void>{};
     const auto place = co_await look_for(id, record);
     if (!place) co_return pass(place);
     if (*place != Place::nowhere) continue;
     if (record.fate == TrailFate::stored) {
-      missing.push_back(id);
+      out.missing.push_back(id);
     } else {
-      ++unanswered;
+      ++out.unanswered;
     }
   }
-  if (unanswered > unanswered_) {
-    spdlog::info(
-        "{} records of the trail were cut off while they arrived: they are nowhere, and their "
-        "senders have no receipt",
-        unanswered);
-  }
-  unanswered_ = unanswered;
-  tell(std::move(missing));
   co_return Result<void>{};
 }
 

@@ -241,7 +241,7 @@ void Server::make_watchers() {
   if (trail_) {
     reconciler_ = std::make_unique<Reconciler>(
         Reconciler::Services{
-            runtime_, workers_, *buffer_, *scan_, *objects_, *metadata_, metrics_, {}},
+            runtime_, disk_workers_, *buffer_, *scan_, *objects_, *metadata_, metrics_, {}},
         config_);
   }
   if (role_ != Role::ingest) {
