@@ -86,7 +86,7 @@ Task<Fsck::Outcome> Fsck::judge_object(RecordId id, Facts facts) {
     if (!now) co_return pass(now);
     const auto row = co_await stores_.metadata().find(id, soon());
     if (!row) co_return pass(row);
-    if (*row || now->entry()) co_return Outcome{};
+    if (*row || now->entry() || !unindexed_.contains(id)) co_return Outcome{};
     std::string repair;
     if (options_.repair) {
       auto done = co_await insert_row(id);

@@ -145,8 +145,10 @@ Task<Result<Reconciler::Place>> Reconciler::look_for(RecordId id, TrailRecord re
   if (!row) co_return pass(row);
   if (*row) co_return Place::held;
   const auto archived = co_await index_from_archive(id);
-  if (!archived) co_return pass(archived);
-  if (*archived) co_return Place::held;
+  // An archive that cannot be asked delays no alarm: a record is seldom there and not indexed. The
+  // next look takes it back.
+  if (!archived && archived.error().origin != core::Origin::object_store) co_return pass(archived);
+  if (archived && *archived) co_return Place::held;
   const core::WallTime made{std::chrono::milliseconds(id.unix_ms())};
   const auto longest = config_.server_body_timeout + config_.buffer_append_timeout;
   const bool arriving = services_.runtime.now() - made < longest;

@@ -30,6 +30,7 @@ class FsckTest(harness.DaybookTest):
 
     role = None
     settings = {}
+    environment = {}
     cases = 0
 
     @classmethod
@@ -44,7 +45,7 @@ class FsckTest(harness.DaybookTest):
         self.redis = harness.Redis(self.area, name=name + "-redis").start()
         self.addCleanup(self.redis.stop)
         self.daybook = harness.Daybook(self.area, self.redis, self.settings, role=self.role,
-                                       name=name).start()
+                                       name=name, environment=self.environment).start()
         self.addCleanup(self.daybook.stop)
 
     def post(self, count=1):
@@ -409,6 +410,28 @@ class LostBuffer(FsckTest):
         self.redis.command("FLUSHALL")
         self.daybook.start()
         wait_until(lambda: self.metric("daybook_records_missing") == len(lost), "2 are missing")
+
+
+class FlushedPipeline(FsckTest):
+    # Nobody listens there, so records stay with the pipeline, which tries them again and again.
+    settings = {"archive.kind": "s3", "archive.s3_endpoint": "http://127.0.0.1:9",
+                "archive.s3_bucket": "none"}
+    environment = {"DAYBOOK_ARCHIVE_S3_ACCESS_KEY": "a", "DAYBOOK_ARCHIVE_S3_SECRET_KEY": "b"}
+
+    def test_what_flushall_takes_out_of_the_pipelines_hands_is_missing(self):
+        lost = self.post(4)
+        self.assertEqual(self.metric("daybook_records_missing"), 0)
+        self.redis.command("FLUSHALL")
+        # Also while the archive cannot be asked whether it has them.
+        wait_until(lambda: self.metric("daybook_records_missing") == 4, "4 are missing")
+        kept = self.post(3)
+        self.assertEqual(self.metric("daybook_records_unaccounted"), 0)
+        for receipt in kept:
+            found = client.request(self.port, "GET", f"/v1/records/{receipt['id']}")
+            self.assertEqual(found.status, 200, found.describe())
+        for receipt in lost:
+            found = client.request(self.port, "GET", f"/v1/records/{receipt['id']}")
+            self.assertEqual(found.status, 404, found.describe())
 
 
 class Reconciled(FsckTest):

@@ -72,7 +72,7 @@ TEST(ObjectCheck, knows_records_by_their_keys) {
   EXPECT_EQ(id_of_object_key("p/bank/2026/11/21/08/" + id + ".json.zst"), RecordId::parse(id));
   EXPECT_EQ(id_of_object_key(id + ".bin.zst"), RecordId::parse(id));
   for (const std::string& key : {std::string(), id, id + "/x.zst", "a/" + id + ".json", "x" + id,
-                                "a/" + id + "json.zst", std::string("log/checkpoint")}) {
+                                 "a/" + id + "json.zst", std::string("log/checkpoint")}) {
     EXPECT_EQ(id_of_object_key(key), std::nullopt) << key;
   }
 }
