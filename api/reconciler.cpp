@@ -78,6 +78,7 @@ Task<Result<void>> Reconciler::reconcile() {
       services_.workers, core::Origin::self,
       [dir, since] { return storage::list_trail(dir, since); });
   if (!files) co_return pass(files);
+  archive_answers_ = true;
   Outcome outcome;
   for (std::size_t i = 0; i < files->size() && !closing_; ++i) {
     const std::string next = i + 1 < files->size() ? (*files)[i + 1] : "";
@@ -144,11 +145,14 @@ Task<Result<Reconciler::Place>> Reconciler::look_for(RecordId id, TrailRecord re
   const auto row = co_await services_.metadata.find(id, deadline);
   if (!row) co_return pass(row);
   if (*row) co_return Place::held;
-  const auto archived = co_await index_from_archive(id);
-  // An archive that cannot be asked delays no alarm: a record is seldom there and not indexed. The
-  // next look takes it back.
-  if (!archived && archived.error().origin != core::Origin::object_store) co_return pass(archived);
-  if (archived && *archived) co_return Place::held;
+  // An archive that cannot be asked delays no alarm, and is not asked again in this round: a record
+  // is seldom there and not indexed. The next look takes it back.
+  if (archive_answers_) {
+    const auto archived = co_await index_from_archive(id);
+    archive_answers_ = archived || archived.error().origin != core::Origin::object_store;
+    if (!archived && archive_answers_) co_return pass(archived);
+    if (archived && *archived) co_return Place::held;
+  }
   const core::WallTime made{std::chrono::milliseconds(id.unix_ms())};
   const auto longest = config_.server_body_timeout + config_.buffer_append_timeout;
   const bool arriving = services_.runtime.now() - made < longest;

@@ -67,6 +67,7 @@ class Reconciler {
   std::unique_ptr<core::Signal> stop_;
   std::vector<core::RecordId> missing_;
   std::size_t unanswered_ = 0;
+  bool archive_answers_ = true;  // in this round
   bool closing_ = false;
 };
 
