@@ -114,6 +114,7 @@ class Fsck {
   bool server_runs_ = false;
   std::uint64_t spool_files_ = 0;
   std::uint64_t unanswered_ = 0;
+  std::uint64_t dropped_ = 0;
   std::uint64_t others_ = 0;
   std::unordered_map<core::RecordId, Facts, core::RecordIdHash> facts_;
   // Where the objects without a row are; few, or a store was lost.

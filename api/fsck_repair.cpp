@@ -33,6 +33,11 @@ Task<Fsck::Outcome> Fsck::judge_all() {
   for (const RecordId& id : ids) {
     if (auto judged = co_await judge(id, facts_[id]); !judged) co_return judged;
   }
+  if (dropped_ != 0) {
+    report_.notes.push_back(std::to_string(dropped_) +
+                            " acknowledged records were dropped by command; the buffer keeps "
+                            "their account.");
+  }
   if (unanswered_ != 0) {
     report_.notes.push_back(
         std::to_string(unanswered_) +
@@ -66,6 +71,10 @@ Task<Fsck::Outcome> Fsck::judge_missing(RecordId id, Facts facts) {
   if (now->bytes || *row) co_return Outcome{};
   if (now->entry()) {
     found("missing", id.str(), "the buffer has an entry for it, but no bytes");
+    co_return Outcome{};
+  }
+  if (now->dropped) {
+    ++dropped_;
     co_return Outcome{};
   }
   if (!facts.trail || facts.fate == TrailFate::failed || may_be_arriving(id)) co_return Outcome{};

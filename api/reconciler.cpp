@@ -140,7 +140,7 @@ Task<Result<Reconciler::Place>> Reconciler::look_for(RecordId id, TrailRecord re
   const core::Deadline deadline = services_.runtime.steady_now() + kTimeout;
   const auto sight = co_await services_.scan.look(id, deadline);
   if (!sight) co_return pass(sight);
-  if (sight->bytes) co_return Place::held;
+  if (sight->bytes || sight->dropped) co_return Place::held;
   if (services_.held_elsewhere && services_.held_elsewhere(id)) co_return Place::held;
   const auto row = co_await services_.metadata.find(id, deadline);
   if (!row) co_return pass(row);

@@ -192,6 +192,17 @@ class Damage(FsckTest):
         self.assert_only(report, missing=[lost["id"]])
         self.assertIn(lost["sha256"], report["findings"][0]["detail"])
 
+    def test_a_record_that_was_dropped_by_command_is_not_missing(self):
+        dropped, lost = self.post_archived(2)
+        for receipt in (dropped, lost):
+            os.remove(self.object_path(receipt["id"]))
+            self.sql("DELETE FROM records WHERE id = ?", receipt["id"])
+        self.redis.command("HSET", f"{{daybook:{dropped['partition']}}}:dropped", dropped["id"],
+                           "{}")
+        report = self.fsck()
+        self.assert_only(report, missing=[lost["id"]])
+        self.assertIn("1 acknowledged records were dropped", " ".join(report["notes"]))
+
     def test_a_flipped_byte_anywhere_in_an_object_is_found(self):
         record = self.post_archived(2)[0]["id"]
         path = self.object_path(record)
