@@ -77,9 +77,9 @@ Task<Fsck::Outcome> Fsck::judge_missing(RecordId id, Facts facts) {
     ++dropped_;
     co_return Outcome{};
   }
-  if (!facts.trail || facts.fate == TrailFate::failed || may_be_arriving(id)) co_return Outcome{};
+  if (!facts.trail || facts.fate == TrailFate::failed) co_return Outcome{};
   if (facts.fate == TrailFate::unknown) {
-    ++unanswered_;
+    if (!may_be_arriving(id)) ++unanswered_;
     co_return Outcome{};
   }
   std::string detail = "acknowledged (payload SHA-256 " + facts.sha256.hex() + "), found nowhere";
