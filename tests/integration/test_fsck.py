@@ -230,7 +230,7 @@ class Damage(FsckTest):
         record = self.post_archived(2)[0]["id"]
         path = self.object_path(record)
         with open(path, "r+b") as file:
-            file.seek(os.path.getsize(path) // 2)
+            file.seek(os.path.getsize(path) - 45)  # behind the envelope, which has no digest
             byte = file.read(1)
             file.seek(-1, os.SEEK_CUR)
             file.write(bytes([byte[0] ^ 1]))
