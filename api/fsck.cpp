@@ -59,7 +59,7 @@ Task<Result<FsckReport>> Fsck::run() {
   if (!seen) co_return pass(std::move(seen));
   if (seen = co_await see_rows(); !seen) co_return pass(std::move(seen));
   if (auto judged = co_await judge_all(); !judged) co_return pass(std::move(judged));
-  see_leftovers();
+  co_await see_leftovers();
   report_.seconds = std::chrono::duration<double>(runtime_.steady_now() - began).count();
   co_return std::move(report_);
 }

@@ -85,7 +85,7 @@ class Fsck {
   core::Task<Outcome> see_objects();
   core::Task<Outcome> see_object(core::ListedObject object);
   core::Task<Outcome> see_rows();
-  void see_leftovers();
+  core::Task<> see_leftovers();
   // What is wrong with the bytes; empty = nothing.
   core::Task<core::Result<std::string>> examine(core::ListedObject object, core::RecordId id);
 
@@ -113,6 +113,7 @@ class Fsck {
   ArchiveTotals totals_;
   bool server_runs_ = false;
   std::uint64_t unanswered_ = 0;
+  std::uint64_t dropped_ = 0;
   std::uint64_t others_ = 0;
   std::unordered_map<core::RecordId, Facts, core::RecordIdHash> facts_;
   // Where the objects without a row are; few, or a store was lost.

@@ -33,6 +33,11 @@ Task<Fsck::Outcome> Fsck::judge_all() {
   for (const RecordId& id : ids) {
     if (auto judged = co_await judge(id, facts_[id]); !judged) co_return judged;
   }
+  if (dropped_ != 0) {
+    report_.notes.push_back(std::to_string(dropped_) +
+                            " acknowledged records were dropped by command; the buffer keeps "
+                            "their account.");
+  }
   if (unanswered_ != 0) {
     report_.notes.push_back(
         std::to_string(unanswered_) +
@@ -68,9 +73,13 @@ Task<Fsck::Outcome> Fsck::judge_missing(RecordId id, Facts facts) {
     found("missing", id.str(), "the buffer has an entry for it, but no bytes");
     co_return Outcome{};
   }
-  if (!facts.trail || facts.fate == TrailFate::failed || may_be_arriving(id)) co_return Outcome{};
+  if (now->dropped) {
+    ++dropped_;
+    co_return Outcome{};
+  }
+  if (!facts.trail || facts.fate == TrailFate::failed) co_return Outcome{};
   if (facts.fate == TrailFate::unknown) {
-    ++unanswered_;
+    if (!may_be_arriving(id)) ++unanswered_;
     co_return Outcome{};
   }
   const std::string detail =
@@ -86,7 +95,7 @@ Task<Fsck::Outcome> Fsck::judge_object(RecordId id, Facts facts) {
     if (!now) co_return pass(now);
     const auto row = co_await stores_.metadata().find(id, soon());
     if (!row) co_return pass(row);
-    if (*row || now->entry()) co_return Outcome{};
+    if (*row || now->entry() || !unindexed_.contains(id)) co_return Outcome{};
     std::string repair;
     if (options_.repair) {
       auto done = co_await insert_row(id);
@@ -192,9 +201,14 @@ Task<Result<std::string>> Fsck::settle_bytes(RecordId id, Facts facts) {
   co_return *dropped ? "bytes deleted" : "none: it has an entry by now";
 }
 
-void Fsck::see_leftovers() {
-  if (config_.archive_kind != "file") return;
+// A writer locks its file a moment after it has made it, so they are looked for twice.
+Task<> Fsck::see_leftovers() {
+  if (config_.archive_kind != "file") co_return;
+  const auto first = storage::find_leftovers(config_.archive_file_dir);
+  if (first.empty()) co_return;
+  co_await runtime_.sleep(std::chrono::milliseconds(500));
   for (const storage::Leftover& left : storage::find_leftovers(config_.archive_file_dir)) {
+    if (std::ranges::find(first, left.file, &storage::Leftover::file) == first.end()) continue;
     const double seconds = std::chrono::duration<double>(left.age).count();
     std::string repair;
     if (options_.repair && left.age < kLeftoverAge) repair = "kept: younger than an hour";

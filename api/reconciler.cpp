@@ -74,35 +74,49 @@ Task<> Reconciler::run() {
 Task<Result<void>> Reconciler::reconcile() {
   const core::WallTime since = services_.runtime.now() - kWindow;
   const std::string dir = config_.node_data_dir + "/trail";
+  const auto files = co_await storage::call_on<std::vector<std::string>>(
+      services_.workers, core::Origin::self,
+      [dir, since] { return storage::list_trail(dir, since); });
+  if (!files) co_return pass(files);
+  archive_answers_ = true;
+  Outcome outcome;
+  for (std::size_t i = 0; i < files->size() && !closing_; ++i) {
+    const std::string next = i + 1 < files->size() ? (*files)[i + 1] : "";
+    auto done = co_await reconcile_file((*files)[i], next, outcome);
+    if (!done) co_return done;
+  }
+  if (closing_) co_return Result<void>{};
+  if (outcome.unanswered > unanswered_) {
+    spdlog::info(
+        "{} records of the trail were cut off while they arrived: they are nowhere, and their "
+        "senders have no receipt",
+        outcome.unanswered);
+  }
+  unanswered_ = outcome.unanswered;
+  std::ranges::sort(outcome.missing);
+  tell(std::move(outcome.missing));
+  co_return Result<void>{};
+}
+
+Task<Result<void>> Reconciler::reconcile_file(std::string file, std::string next, Outcome& out) {
   auto trail = co_await storage::call_on<storage::TrailContents>(
       services_.workers, core::Origin::self,
-      [dir, since] { return storage::read_trail(dir, since); });
+      [file, next] { return storage::read_trail_file(file, next); });
   if (!trail) co_return pass(std::move(trail));
   Records records = std::move(trail->records);
   std::erase_if(records, [](const auto& entry) { return entry.second.fate == TrailFate::failed; });
   if (auto dropped = co_await drop_indexed(records); !dropped) co_return dropped;
-
-  std::vector<RecordId> missing;
-  std::size_t unanswered = 0;
   for (const auto& [id, record] : records) {
     if (closing_) co_return Result<void>{};
     const auto place = co_await look_for(id, record);
     if (!place) co_return pass(place);
     if (*place != Place::nowhere) continue;
     if (record.fate == TrailFate::stored) {
-      missing.push_back(id);
+      out.missing.push_back(id);
     } else {
-      ++unanswered;
+      ++out.unanswered;
     }
   }
-  if (unanswered > unanswered_) {
-    spdlog::info(
-        "{} records of the trail were cut off while they arrived: they are nowhere, and their "
-        "senders have no receipt",
-        unanswered);
-  }
-  unanswered_ = unanswered;
-  tell(std::move(missing));
   co_return Result<void>{};
 }
 
@@ -126,14 +140,19 @@ Task<Result<Reconciler::Place>> Reconciler::look_for(RecordId id, TrailRecord re
   const core::Deadline deadline = services_.runtime.steady_now() + kTimeout;
   const auto sight = co_await services_.scan.look(id, deadline);
   if (!sight) co_return pass(sight);
-  if (sight->bytes) co_return Place::held;
+  if (sight->bytes || sight->dropped) co_return Place::held;
   if (services_.held_elsewhere && services_.held_elsewhere(id)) co_return Place::held;
   const auto row = co_await services_.metadata.find(id, deadline);
   if (!row) co_return pass(row);
   if (*row) co_return Place::held;
-  const auto archived = co_await index_from_archive(id);
-  if (!archived) co_return pass(archived);
-  if (*archived) co_return Place::held;
+  // An archive that cannot be asked delays no alarm, and is not asked again in this round: a record
+  // is seldom there and not indexed. The next look takes it back.
+  if (archive_answers_) {
+    const auto archived = co_await index_from_archive(id);
+    archive_answers_ = archived || archived.error().origin != core::Origin::object_store;
+    if (!archived && archive_answers_) co_return pass(archived);
+    if (archived && *archived) co_return Place::held;
+  }
   const core::WallTime made{std::chrono::milliseconds(id.unix_ms())};
   const auto longest = config_.server_body_timeout + config_.buffer_append_timeout;
   const bool arriving = services_.runtime.now() - made < longest;

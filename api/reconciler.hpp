@@ -4,8 +4,8 @@
 // The ids of the last day's trail are compared with the index, the buffer and the archive. What is
 // archived but not indexed gets its row; what is nowhere is logged by name, counted in
 // daybook_records_missing, and looked for again every minute. A record without a remark in the
-// trail (trail.hpp) may never have been acknowledged: it is mentioned, not counted. I/O thread
-// only.
+// trail (trail.hpp) may never have been acknowledged: it is mentioned, not counted. One
+// trail file is held in memory at a time, about 60 MB at most. I/O thread only.
 #pragma once
 
 #include <functional>
@@ -51,7 +51,12 @@ class Reconciler {
   using Records = std::map<core::RecordId, storage::TrailRecord>;
   enum class Place { held, on_its_way, nowhere };
 
+  struct Outcome {
+    std::vector<core::RecordId> missing;
+    std::size_t unanswered = 0;
+  };
   core::Task<core::Result<void>> reconcile();
+  core::Task<core::Result<void>> reconcile_file(std::string file, std::string next, Outcome& out);
   core::Task<core::Result<void>> drop_indexed(Records& records);
   core::Task<core::Result<Place>> look_for(core::RecordId id, storage::TrailRecord record);
   core::Task<core::Result<bool>> index_from_archive(core::RecordId id);
@@ -62,6 +67,7 @@ class Reconciler {
   std::unique_ptr<core::Signal> stop_;
   std::vector<core::RecordId> missing_;
   std::size_t unanswered_ = 0;
+  bool archive_answers_ = true;  // in this round
   bool closing_ = false;
 };
 

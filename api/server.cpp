@@ -269,7 +269,7 @@ void Server::make_watchers() {
   if (trail_) {
     reconciler_ = std::make_unique<Reconciler>(
         Reconciler::Services{
-            runtime_, workers_, *buffer_, *scan_, *objects_, *metadata_, metrics_,
+            runtime_, disk_workers_, *buffer_, *scan_, *objects_, *metadata_, metrics_,
             [this](const core::RecordId& id) { return spool_->find(id).has_value(); }},
         config_);
   }

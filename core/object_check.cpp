@@ -12,12 +12,6 @@ Failure damaged(std::string detail) {
   return fail(Code::damaged, Origin::object_store, Retry::never, std::move(detail));
 }
 
-// Entries of 8 bytes for the envelope and each frame, between a header of 8 and a footer of 9
-// bytes.
-std::uint64_t seek_table_bytes(std::size_t frames) {
-  return 8 + 8 * (std::uint64_t{frames} + 1) + 9;
-}
-
 Result<void> check_payload(Bytes object, const OpenedHead& head) {
   const Envelope& envelope = head.envelope;
   Sha256Hasher hasher;
@@ -43,7 +37,8 @@ Result<CheckedObject> check_object(Bytes object, CheckDepth depth) {
   auto head = open_head(object);
   if (!head) return damaged(head.error().detail);
   const Envelope& envelope = head->envelope;
-  std::uint64_t expected = head->data_offset + seek_table_bytes(envelope.frames.size());
+  const std::string table = seek_table(envelope, head->data_offset);
+  std::uint64_t expected = head->data_offset + table.size();
   for (const std::uint32_t frame : envelope.frames) expected += frame;
   const std::uint64_t blocks = (envelope.size + limits::kBlockBytes - 1) / limits::kBlockBytes;
   if (expected != object.size()) {
@@ -53,6 +48,9 @@ Result<CheckedObject> check_object(Bytes object, CheckDepth depth) {
   if (envelope.size > limits::kBodyBytesCeiling || blocks != envelope.frames.size()) {
     return damaged("its envelope names " + std::to_string(envelope.frames.size()) + " frames for " +
                    std::to_string(envelope.size) + " bytes");
+  }
+  if (as_text(object.last(table.size())) != table) {
+    return damaged("its seek table is not that of its envelope");
   }
   if (depth == CheckDepth::payload) {
     if (auto whole = check_payload(object, *head); !whole) return pass(whole);

@@ -35,9 +35,15 @@ std::string skippable_frame(std::uint32_t magic, std::string_view content) {
   return frame;
 }
 
+Failure damaged(std::string detail) {
+  return fail(Code::damaged, Origin::self, Retry::never, std::move(detail));
+}
+
+}  // namespace
+
 // zstd seekable format, version 0.1.0: per frame compressed and decompressed size, then a footer.
 // The envelope's frame is the first entry, with nothing decompressed.
-std::string make_seek_table(const Envelope& envelope, std::size_t head_bytes) {
+std::string seek_table(const Envelope& envelope, std::size_t head_bytes) {
   std::string table;
   append_u32(table, static_cast<std::uint32_t>(head_bytes));
   append_u32(table, 0);
@@ -54,17 +60,11 @@ std::string make_seek_table(const Envelope& envelope, std::size_t head_bytes) {
   return skippable_frame(kSeekTableMagic, table);
 }
 
-Failure damaged(std::string detail) {
-  return fail(Code::damaged, Origin::self, Retry::never, std::move(detail));
-}
-
-}  // namespace
-
 SealedObject::SealedObject(Envelope envelope, std::vector<ByteVector> frames)
     : envelope_(std::move(envelope)),
       head_(skippable_frame(kEnvelopeMagic, to_json(envelope_))),
       frames_(std::move(frames)),
-      seek_table_(make_seek_table(envelope_, head_.size())) {
+      seek_table_(seek_table(envelope_, head_.size())) {
   CHECK(envelope_.frames.size() == frames_.size());
   slices_.reserve(frames_.size() + 2);
   slices_.push_back(as_bytes(head_));

@@ -53,6 +53,9 @@ class SealedObject {
   Sha256 stored_sha256_;
 };
 
+// The last frame of the object that this envelope, stored in head_bytes, begins.
+[[nodiscard]] std::string seek_table(const Envelope& envelope, std::size_t head_bytes);
+
 struct OpenedHead {
   Envelope envelope;
   std::uint64_t data_offset = 0;  // where zstd frame 0 begins

@@ -111,10 +111,11 @@ Task<Result<BufferSight>> RedisScan::look(RecordId id, Deadline deadline) {
   batch.add({"HEXISTS", key(id, "pending"), text});
   batch.add({"HEXISTS", key(id, "parked"), text});
   batch.add({"EXISTS", key(id, "record:" + text)});
+  batch.add({"HEXISTS", key(id, "dropped"), text});
   const auto replies = co_await call(std::move(batch), deadline);
   if (!replies) co_return pass(replies);
   const auto yes = [&replies](std::size_t i) { return (*replies)[i].integer == 1; };
-  co_return BufferSight{yes(0), yes(1), yes(2)};
+  co_return BufferSight{yes(0), yes(1), yes(2), yes(3)};
 }
 
 Task<Result<std::string>> RedisScan::load(RecordId id, Deadline deadline) {

@@ -20,7 +20,8 @@ namespace daybook::storage {
 struct BufferSight {
   bool pending = false;  // on its way: the pipeline has or will get it
   bool parked = false;
-  bool bytes = false;  // its stored bytes are there
+  bool bytes = false;    // its stored bytes are there
+  bool dropped = false;  // thrown away by a command that is on record; only look() asks
   [[nodiscard]] bool entry() const { return pending || parked; }
 };
 

@@ -57,18 +57,19 @@ void apply(const Remark& remark, TrailContents& contents) {
   }
 }
 
-core::Result<void> read_file(const fs::path& file, TrailContents& contents,
+// contents null: only the remarks are wanted.
+core::Result<void> read_file(const std::string& file, TrailContents* contents,
                              std::vector<Remark>& remarks) {
   std::ifstream input(file, std::ios::binary);
   if (!input) {
     return core::fail(core::Code::unavailable, core::Origin::self, core::Retry::safe,
-                      "The trail file " + file.string() + " cannot be read.");
+                      "The trail file " + file + " cannot be read.");
   }
   bool remarked = false;  // this file tells what became of its records
   bool good = true;
   for (std::string line; std::getline(input, line);) {
     if (input.eof()) {  // no newline behind it
-      contents.torn.push_back(file.string());
+      if (contents != nullptr) contents->torn.push_back(file);
       break;
     }
     const std::string_view text = line;
@@ -82,41 +83,60 @@ core::Result<void> read_file(const fs::path& file, TrailContents& contents,
       }
       continue;
     }
+    if (contents == nullptr) continue;
     auto parsed = parse_line(text);
     if (!parsed) {
       good = false;
       continue;
     }
     if (!remarked) parsed->record.fate = TrailFate::stored;
-    contents.records.emplace(parsed->id, parsed->record);
+    contents->records.emplace(parsed->id, parsed->record);
   }
-  if (!good) contents.damaged.push_back(file.string());
+  if (!good) contents->damaged.push_back(file);
   return {};
 }
 
 }  // namespace
 
-core::Result<TrailContents> read_trail(const std::string& dir, core::WallTime since) {
-  TrailContents contents;
+core::Result<std::vector<std::string>> list_trail(const std::string& dir, core::WallTime since) {
   std::error_code error;
-  if (!fs::exists(dir, error) && !error) return contents;
-  std::set<fs::path> files;
+  if (!fs::exists(dir, error) && !error) return std::vector<std::string>{};
+  std::set<std::string> files;  // their names begin with the time
   for (fs::directory_iterator entry(dir, error), end; !error && entry != end;
        entry.increment(error)) {
     if (entry->path().extension() != ".trail") continue;
     std::error_code gone;
     const auto written = std::chrono::file_clock::to_sys(entry->last_write_time(gone));
-    if (!gone && written >= since) files.insert(entry->path());
+    if (!gone && written >= since) files.insert(entry->path().string());
   }
   if (error) {
     return core::fail(core::Code::unavailable, core::Origin::self, core::Retry::safe,
                       "The trail folder " + dir + " cannot be read: " + error.message() + ".");
   }
-  std::vector<Remark> remarks;  // may stand in a later file than the record
-  for (const fs::path& file : files) {
-    if (auto read = read_file(file, contents, remarks); !read) return pass(read);
-    ++contents.files;
+  return std::vector<std::string>(files.begin(), files.end());
+}
+
+core::Result<TrailContents> read_trail_file(const std::string& file, const std::string& next) {
+  TrailContents contents;
+  contents.files = 1;
+  std::vector<Remark> remarks;
+  if (auto read = read_file(file, &contents, remarks); !read) return pass(read);
+  if (!next.empty()) {
+    if (auto read = read_file(next, nullptr, remarks); !read) return pass(read);
   }
+  for (const Remark& remark : remarks) apply(remark, contents);
+  return contents;
+}
+
+core::Result<TrailContents> read_trail(const std::string& dir, core::WallTime since) {
+  const auto files = list_trail(dir, since);
+  if (!files) return pass(files);
+  TrailContents contents;
+  std::vector<Remark> remarks;
+  for (const std::string& file : *files) {
+    if (auto read = read_file(file, &contents, remarks); !read) return pass(read);
+  }
+  contents.files = files->size();
   for (const Remark& remark : remarks) apply(remark, contents);
   return contents;
 }

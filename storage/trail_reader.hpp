@@ -34,7 +34,15 @@ struct TrailContents {
   std::vector<std::string> damaged;  // files with other lines that cannot be read
 };
 
-// Files last written before `since` are passed over. No folder: no records.
+// The files in the order in which they were begun, without those last written before `since`. No
+// folder: no files.
+[[nodiscard]] core::Result<std::vector<std::string>> list_trail(const std::string& dir,
+                                                                core::WallTime since);
+// The records of one file. Their remarks may stand in `next`, the file behind it; empty: there is
+// none. A file has at most 64 MiB, so this holds at most some 600,000 records.
+[[nodiscard]] core::Result<TrailContents> read_trail_file(const std::string& file,
+                                                          const std::string& next);
+// All records of a folder.
 [[nodiscard]] core::Result<TrailContents> read_trail(const std::string& dir, core::WallTime since);
 
 }  // namespace daybook::storage

@@ -30,6 +30,7 @@ class FsckTest(harness.DaybookTest):
 
     role = None
     settings = {}
+    environment = {}
     cases = 0
 
     @classmethod
@@ -44,7 +45,7 @@ class FsckTest(harness.DaybookTest):
         self.redis = harness.Redis(self.area, name=name + "-redis").start()
         self.addCleanup(self.redis.stop)
         self.daybook = harness.Daybook(self.area, self.redis, self.settings, role=self.role,
-                                       name=name).start()
+                                       name=name, environment=self.environment).start()
         self.addCleanup(self.daybook.stop)
 
     def post(self, count=1):
@@ -191,6 +192,17 @@ class Damage(FsckTest):
         self.assert_only(report, missing=[lost["id"]])
         self.assertIn(lost["sha256"], report["findings"][0]["detail"])
 
+    def test_a_record_that_was_dropped_by_command_is_not_missing(self):
+        dropped, lost = self.post_archived(2)
+        for receipt in (dropped, lost):
+            os.remove(self.object_path(receipt["id"]))
+            self.sql("DELETE FROM records WHERE id = ?", receipt["id"])
+        self.redis.command("HSET", f"{{daybook:{dropped['partition']}}}:dropped", dropped["id"],
+                           "{}")
+        report = self.fsck()
+        self.assert_only(report, missing=[lost["id"]])
+        self.assertIn("1 acknowledged records were dropped", " ".join(report["notes"]))
+
     def test_a_flipped_byte_anywhere_in_an_object_is_found(self):
         record = self.post_archived(2)[0]["id"]
         path = self.object_path(record)
@@ -218,7 +230,7 @@ class Damage(FsckTest):
         record = self.post_archived(2)[0]["id"]
         path = self.object_path(record)
         with open(path, "r+b") as file:
-            file.seek(os.path.getsize(path) // 2)
+            file.seek(os.path.getsize(path) - 45)  # behind the envelope, which has no digest
             byte = file.read(1)
             file.seek(-1, os.SEEK_CUR)
             file.write(bytes([byte[0] ^ 1]))
@@ -409,6 +421,28 @@ class LostBuffer(FsckTest):
         self.redis.command("FLUSHALL")
         self.daybook.start()
         wait_until(lambda: self.metric("daybook_records_missing") == len(lost), "2 are missing")
+
+
+class FlushedPipeline(FsckTest):
+    # Nobody listens there, so records stay with the pipeline, which tries them again and again.
+    settings = {"archive.kind": "s3", "archive.s3_endpoint": "http://127.0.0.1:9",
+                "archive.s3_bucket": "none"}
+    environment = {"DAYBOOK_ARCHIVE_S3_ACCESS_KEY": "a", "DAYBOOK_ARCHIVE_S3_SECRET_KEY": "b"}
+
+    def test_what_flushall_takes_out_of_the_pipelines_hands_is_missing(self):
+        lost = self.post(4)
+        self.assertEqual(self.metric("daybook_records_missing"), 0)
+        self.redis.command("FLUSHALL")
+        # Also while the archive cannot be asked whether it has them.
+        wait_until(lambda: self.metric("daybook_records_missing") == 4, "4 are missing")
+        kept = self.post(3)
+        self.assertEqual(self.metric("daybook_records_unaccounted"), 0)
+        for receipt in kept:
+            found = client.request(self.port, "GET", f"/v1/records/{receipt['id']}")
+            self.assertEqual(found.status, 200, found.describe())
+        for receipt in lost:
+            found = client.request(self.port, "GET", f"/v1/records/{receipt['id']}")
+            self.assertEqual(found.status, 404, found.describe())
 
 
 class Reconciled(FsckTest):

@@ -2,6 +2,7 @@
 client; the store away and back; wrong credentials. Skipped where radosgw is not installed."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -117,6 +118,41 @@ class S3(harness.DaybookTest):
                                     headers={"Range": f"bytes={size // 3}-{size // 2}"})
             self.assertEqual(middle.status, 206)
             self.assertTrue(middle.body == payload[size // 3:size // 2 + 1])
+
+    def offline(self, name, *words):
+        settings = [f"--set={key}={value}" for key, value in {
+            **self.class_settings(), "node.data_dir": self.daybook.data_dir,
+            "buffer.url": self.redis.url}.items()]
+        return subprocess.run([harness.binary(), name, "--json", *words, *settings],
+                              capture_output=True, text=True, timeout=harness.PATIENCE_S,
+                              env=self.daybook.environment())
+
+    def test_fsck_and_rebuild_index_see_what_is_in_the_bucket(self):
+        receipts = [client.post(self.port, payloads.any_payload(
+            harness.seeded(f"fsck{number}"), 1, 1 << 20)).json() for number in range(4)]
+        rows = [self.wait_state(receipt["id"]) for receipt in receipts]
+        checker.wait_drained(self.redis)
+        run = self.offline("fsck", "--deep")
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+        self.assertEqual(json.loads(run.stdout)["looked_at"]["objects"],
+                         len(checker.rows(self.daybook.sqlite_file)))
+        fresh = self.area.file("fresh.sqlite")
+        run = self.offline("rebuild-index", "--set", f"metadata.sqlite_file={fresh}")
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+        old = {row["id"]: row for row in checker.rows(self.daybook.sqlite_file)}
+        for row in checker.rows(fresh):
+            for column in ("sha256", "stored_sha256", "object_key", "object_location", "frames"):
+                self.assertEqual(row[column], old[row["id"]][column], column)
+        self.assertEqual(len(checker.rows(fresh)), len(old))
+        key = rows[1]["object"]["key"]
+        kept = self.store.curl("GET", f"/{BUCKET}/{key}").body
+        self.store.curl("DELETE", f"/{BUCKET}/{key}")
+        run = self.offline("fsck")
+        self.assertEqual(run.returncode, 1, run.stdout + run.stderr)
+        findings = json.loads(run.stdout)["findings"]
+        self.assertEqual([(found["kind"], found["subject"]) for found in findings],
+                         [("row_without_object", receipts[1]["id"])])
+        self.assertGreater(len(kept), 0)
 
     def test_boto3_reads_the_same_object(self):
         try:

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "io/worker_pool.hpp"
+#include "storage/trail_reader.hpp"
 #include "tests/contract/run_task.hpp"
 #include "tests/contract/temporary_folder.hpp"
 #include "tests/unit/io/run_on_io.hpp"
@@ -79,6 +80,23 @@ TEST_F(Trail, a_line_is_in_the_file_when_add_returns) {
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_EQ(lines[0], id.str() + " " + core::sha256(core::as_bytes("payload")).hex() + " 7 3");
   EXPECT_TRUE(trail_->health());
+}
+
+TEST_F(Trail, what_became_of_records_is_remarked_soon_and_in_one_commit) {
+  open(folder_.path());
+  const core::RecordId stored = new_id();
+  const core::RecordId failed = new_id();
+  ASSERT_TRUE(add(stored));
+  ASSERT_TRUE(add(failed));
+  const int before = workers_.jobs;
+  trail_->remark(stored, true);
+  trail_->remark(failed, false);
+  run_on_io(runtime_, runtime_.sleep(5 * storage::kRemarkDelay));
+  EXPECT_EQ(workers_.jobs, before + 1);
+  const auto contents = storage::read_trail(folder_.path().string(), {});
+  ASSERT_TRUE(contents) << contents.error().detail;
+  EXPECT_EQ(contents->records.at(stored).fate, storage::TrailFate::stored);
+  EXPECT_EQ(contents->records.at(failed).fate, storage::TrailFate::failed);
 }
 
 TEST_F(Trail, many_lines_share_a_commit) {
