@@ -58,4 +58,10 @@ void PipelineLog::on_claimed(std::size_t entries) {
   spdlog::info("took over {} entries of an owner that fell silent", entries);
 }
 
+void PipelineLog::on_suspects(std::size_t entries) {
+  spdlog::warn(
+      "{} entries were in hand when a process died; they are tried one at a time, beside new ones",
+      entries);
+}
+
 }  // namespace daybook::api

@@ -19,6 +19,7 @@ class PipelineLog final : public core::PipelineObserver {
                  const core::Error& error) override;
   void on_trouble(std::string_view doing, const core::Error& error) override;
   void on_claimed(std::size_t entries) override;
+  void on_suspects(std::size_t entries) override;
 
  private:
   Metrics& metrics_;

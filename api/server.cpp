@@ -229,6 +229,7 @@ void Server::make_pipeline() {
   settings.records_in_flight = config_.pipeline_records_in_flight;
   settings.lease = config_.pipeline_lease;
   settings.parked_retry = config_.pipeline_parked_retry;
+  settings.starts_max = static_cast<std::uint32_t>(config_.pipeline_starts_max);
   settings.retry = {static_cast<std::uint32_t>(config_.pipeline_attempts_max),
                     config_.pipeline_retry_first, config_.pipeline_retry_max};
   settings.seed = static_cast<std::uint64_t>(started_at_.time_since_epoch().count());
@@ -334,6 +335,11 @@ void Server::refresh_metrics() {
   metrics_.advance_to(metrics_.records_released, figure(released_.of_all(stats.released)));
   metrics_.set(metrics_.records_pending, figure(stats.pending));
   metrics_.set(metrics_.records_parked, figure(stats.parked));
+  metrics_.advance_to(metrics_.records_dropped, figure(stats.dropped));
+  const auto parked_age =
+      stats.oldest_parked ? runtime_.now() - *stats.oldest_parked : std::chrono::microseconds(0);
+  metrics_.set(metrics_.parked_oldest_seconds,
+               std::max(0.0, std::chrono::duration<double>(parked_age).count()));
   metrics_.set(metrics_.records_unaccounted, static_cast<double>(stats.unaccounted()));
   metrics_.set(metrics_.buffer_entries, figure(stats.pending + stats.parked));
   metrics_.set(metrics_.buffer_bytes, figure(stats.bytes));
@@ -387,6 +393,7 @@ std::string Server::status_json() {
                                {"released", stats.released},
                                {"pending", stats.pending},
                                {"parked", stats.parked},
+                               {"dropped", stats.dropped},
                                {"unaccounted", stats.unaccounted()},
                                {"missing", reconciler_ ? reconciler_->missing().size() : 0}}},
       {"buffer", json::object{{"bytes", stats.bytes},

@@ -71,6 +71,10 @@ class RedisBuffer final : public core::WriteAheadBuffer {
   core::Task<core::Result<std::vector<core::BufferEntry>>> claim(core::Duration lease,
                                                                  std::size_t max,
                                                                  core::Deadline deadline) override;
+  core::Task<core::Result<std::vector<std::uint32_t>>> starts(
+      std::vector<core::BufferEntry> entries, core::Deadline deadline) override;
+  core::Task<core::Result<void>> note_starts(std::vector<core::StartCount> counts,
+                                             core::Deadline deadline) override;
   core::Task<core::Result<void>> renew(std::vector<core::BufferEntry> entries,
                                        core::Deadline deadline) override;
   core::Task<core::Result<std::string>> load(core::RecordId id, core::Deadline deadline) override;
@@ -81,6 +85,11 @@ class RedisBuffer final : public core::WriteAheadBuffer {
       core::Deadline deadline) override;
   core::Task<core::Result<std::size_t>> unpark(std::vector<core::RecordId> ids,
                                                core::Deadline deadline) override;
+  core::Task<core::Result<std::optional<core::ParkedRecord>>> find_parked(
+      core::RecordId id, core::Deadline deadline) override;
+  core::Task<core::Result<bool>> drop(core::DroppedRecord record, core::Deadline deadline) override;
+  core::Task<core::Result<std::optional<core::DroppedRecord>>> dropped(
+      core::RecordId id, core::Deadline deadline) override;
 
   core::Task<core::Result<std::optional<core::BufferedHead>>> find(
       core::RecordId id, core::Deadline deadline) override;

@@ -1,19 +1,16 @@
-// The side of the buffer that the pipeline and read-back use.
+// The side of the buffer that the pipeline and read-back use; parked records are in
+// redis_buffer_parked.cpp.
 #include <algorithm>
 #include <charconv>
 
-#include <boost/json.hpp>
-
 #include "core/check.hpp"
 #include "core/limits.hpp"
-#include "core/text.hpp"
 #include "storage/redis_buffer.hpp"
 #include "storage/redis_scripts.hpp"
 
 namespace daybook::storage {
 namespace {
 
-namespace json = boost::json;
 using core::BufferEntry;
 using core::Code;
 using core::Deadline;
@@ -23,8 +20,6 @@ using core::Retry;
 using core::Task;
 using core::resp::CommandBatch;
 using core::resp::Reply;
-
-constexpr std::string_view kGroup = "pipeline";
 
 std::uint64_t to_number(std::string_view text) {
   std::uint64_t number = 0;
@@ -63,48 +58,6 @@ void parse_entries(const Reply& reply, std::vector<BufferEntry>& entries) {
   }
 }
 
-std::string to_json(const core::ParkedRecord& record) {
-  const json::object object = {{"id", record.entry.id.str()},
-                               {"stage", record.stage},
-                               {"reason", record.reason},
-                               {"retryable", record.retryable},
-                               {"attempts", record.attempts},
-                               {"parked_at", core::format_time(record.parked_at)},
-                               {"stored_size", record.entry.stored_size},
-                               {"stored_sha256", record.entry.stored_sha256.hex()}};
-  return json::serialize(object);
-}
-
-std::optional<core::ParkedRecord> parked_from_json(std::string_view text) {
-  boost::system::error_code error;
-  const json::value value = json::parse({text.data(), text.size()}, error);
-  if (error || !value.is_object()) return std::nullopt;
-  const json::object& object = value.get_object();
-  const auto member = [&object](std::string_view name) -> std::string {
-    const json::value* found = object.if_contains(name);
-    return found != nullptr && found->is_string() ? std::string(found->get_string()) : "";
-  };
-  const auto number = [&object](std::string_view name) -> std::uint64_t {
-    const json::value* found = object.if_contains(name);
-    boost::system::error_code ignored;
-    return found != nullptr ? found->to_number<std::uint64_t>(ignored) : 0;
-  };
-  core::ParkedRecord record;
-  const auto id = core::RecordId::parse(member("id"));
-  if (!id) return std::nullopt;
-  record.entry.id = *id;
-  record.entry.stored_size = number("stored_size");
-  record.entry.stored_sha256 =
-      core::Sha256::from_hex(member("stored_sha256")).value_or(core::Sha256{});
-  record.stage = member("stage");
-  record.reason = member("reason");
-  const json::value* retryable = object.if_contains("retryable");
-  record.retryable = retryable != nullptr && retryable->is_bool() && retryable->get_bool();
-  record.attempts = static_cast<std::uint32_t>(number("attempts"));
-  record.parked_at = core::parse_time(member("parked_at")).value_or(core::WallTime{});
-  return record;
-}
-
 core::Failure gone(const core::RecordId& id) {
   return core::fail(Code::not_found, Origin::buffer, Retry::never,
                     "the bytes of record " + id.str() + " are not in Redis");
@@ -116,7 +69,7 @@ Task<Result<void>> RedisBuffer::make_groups(Deadline deadline) {
   CommandBatch batch;
   for (std::uint32_t p = 0; p < settings_.partitions; ++p) {
     const std::string wal = key(p, "wal");
-    batch.add({"XGROUP", "CREATE", wal, kGroup, "0", "MKSTREAM"});
+    batch.add({"XGROUP", "CREATE", wal, scripts::kGroup, "0", "MKSTREAM"});
   }
   const auto replies = co_await small_pool_.call(batch, deadline);
   if (!replies) co_return pass(replies);
@@ -133,7 +86,7 @@ Task<Result<std::vector<BufferEntry>>> RedisBuffer::read(std::size_t max, core::
   const std::size_t each = std::max<std::size_t>(1, max / settings_.partitions);
   std::vector<std::string> command = {"XREADGROUP",
                                       "GROUP",
-                                      std::string(kGroup),
+                                      std::string(scripts::kGroup),
                                       settings_.node,
                                       "COUNT",
                                       std::to_string(each),
@@ -171,8 +124,8 @@ Task<Result<std::vector<BufferEntry>>> RedisBuffer::read_own_pending(Deadline de
     std::string after = "0";
     for (;;) {
       CommandBatch batch;
-      batch.add(
-          {"XREADGROUP", "GROUP", kGroup, settings_.node, "COUNT", "1000", "STREAMS", wal, after});
+      batch.add({"XREADGROUP", "GROUP", scripts::kGroup, settings_.node, "COUNT", "1000", "STREAMS",
+                 wal, after});
       const auto replies = co_await call(std::move(batch), deadline);
       if (!replies) co_return pass(replies);
       const Reply& streams = replies->front();
@@ -194,7 +147,7 @@ Task<Result<std::vector<BufferEntry>>> RedisBuffer::claim(core::Duration lease, 
   CommandBatch batch;
   for (std::uint32_t p = 0; p < settings_.partitions; ++p) {
     const std::string wal = key(p, "wal");
-    batch.add({"XAUTOCLAIM", wal, kGroup, settings_.node, idle_ms, "0-0", "COUNT", count});
+    batch.add({"XAUTOCLAIM", wal, scripts::kGroup, settings_.node, idle_ms, "0-0", "COUNT", count});
   }
   const auto replies = co_await call(std::move(batch), deadline);
   if (!replies) co_return pass(replies);
@@ -205,13 +158,62 @@ Task<Result<std::vector<BufferEntry>>> RedisBuffer::claim(core::Duration lease, 
   co_return entries;
 }
 
+Task<Result<std::vector<std::uint32_t>>> RedisBuffer::starts(std::vector<BufferEntry> entries,
+                                                             Deadline deadline) {
+  std::map<std::uint32_t, std::vector<std::size_t>> by_partition;  // indices into entries
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    by_partition[entries[i].id.partition()].push_back(i);
+  }
+  std::vector<std::uint32_t> counts(entries.size(), 1);
+  if (by_partition.empty()) co_return counts;
+  CommandBatch batch;
+  for (const auto& [partition, group] : by_partition) {
+    std::vector<std::string> command = {"HMGET", key(partition, "starts")};
+    for (std::size_t i : group) command.push_back(entries[i].id.str());
+    batch.add(command);
+  }
+  const auto replies = co_await call(std::move(batch), deadline);
+  if (!replies) co_return pass(replies);
+  auto reply = replies->begin();
+  for (const auto& [partition, group] : by_partition) {
+    const auto& values = (reply++)->elements;
+    for (std::size_t i = 0; i < group.size() && i < values.size(); ++i) {
+      if (!values[i].is_nil()) {
+        counts[group[i]] = static_cast<std::uint32_t>(to_number(values[i].text));
+      }
+    }
+  }
+  co_return counts;
+}
+
+Task<Result<void>> RedisBuffer::note_starts(std::vector<core::StartCount> counts,
+                                            Deadline deadline) {
+  std::map<std::uint32_t, std::vector<std::string>> commands;
+  for (const core::StartCount& count : counts) {
+    const std::uint32_t p = count.entry.id.partition();
+    auto& command = commands[p];
+    if (command.empty()) {
+      command = {"EVAL", std::string(scripts::kNoteStarts), "2", key(p, "pending"),
+                 key(p, "starts")};
+    }
+    command.push_back(count.entry.id.str());
+    command.push_back(std::to_string(count.starts));
+  }
+  if (commands.empty()) co_return Result<void>{};
+  CommandBatch batch;
+  for (const auto& [partition, command] : commands) batch.add(command);
+  const auto replies = co_await call(std::move(batch), deadline);
+  if (!replies) co_return pass(replies);
+  co_return Result<void>{};
+}
+
 Task<Result<void>> RedisBuffer::renew(std::vector<BufferEntry> entries, Deadline deadline) {
   std::map<std::uint32_t, std::vector<std::string>> commands;
   for (const BufferEntry& entry : entries) {
     auto& command = commands[entry.id.partition()];
     if (command.empty()) {
-      command = {"XCLAIM", key(entry.id.partition(), "wal"), std::string(kGroup), settings_.node,
-                 "0"};
+      command = {"XCLAIM", key(entry.id.partition(), "wal"), std::string(scripts::kGroup),
+                 settings_.node, "0"};
     }
     command.push_back(entry.position);
   }
@@ -243,12 +245,13 @@ Task<Result<void>> RedisBuffer::release(std::vector<BufferEntry> entries, Deadli
   for (const auto& [partition, group] : by_partition) {
     std::vector<std::string> command = {"EVAL",
                                         std::string(scripts::kRelease),
-                                        std::to_string(3 + group.size()),
+                                        std::to_string(4 + group.size()),
                                         key(partition, "wal"),
                                         key(partition, "pending"),
-                                        key(partition, "counters")};
+                                        key(partition, "counters"),
+                                        key(partition, "starts")};
     for (const BufferEntry* entry : group) command.push_back(record_key(entry->id));
-    command.emplace_back(kGroup);
+    command.emplace_back(scripts::kGroup);
     for (const BufferEntry* entry : group) {
       command.push_back(entry->id.str());
       command.push_back(entry->position);
@@ -259,60 +262,6 @@ Task<Result<void>> RedisBuffer::release(std::vector<BufferEntry> entries, Deadli
   const auto replies = co_await call(std::move(batch), deadline);
   if (!replies) co_return pass(replies);
   co_return Result<void>{};
-}
-
-Task<Result<void>> RedisBuffer::park(core::ParkedRecord record, Deadline deadline) {
-  const std::uint32_t p = record.entry.id.partition();
-  const std::string wal = key(p, "wal");
-  const std::string pending = key(p, "pending");
-  const std::string parked = key(p, "parked");
-  const std::string id = record.entry.id.str();
-  const std::string text = to_json(record);
-  CommandBatch batch;
-  batch.add(
-      {"EVAL", scripts::kPark, "3", wal, pending, parked, kGroup, id, record.entry.position, text});
-  const auto replies = co_await call(std::move(batch), deadline);
-  if (!replies) co_return pass(replies);
-  co_return Result<void>{};
-}
-
-Task<Result<std::vector<core::ParkedRecord>>> RedisBuffer::parked(Deadline deadline) {
-  CommandBatch batch;
-  for (std::uint32_t p = 0; p < settings_.partitions; ++p) {
-    const std::string where = key(p, "parked");
-    batch.add({"HVALS", where});
-  }
-  const auto replies = co_await call(std::move(batch), deadline);
-  if (!replies) co_return pass(replies);
-  std::vector<core::ParkedRecord> records;
-  for (const Reply& reply : *replies) {
-    for (const Reply& value : reply.elements) {
-      if (auto record = parked_from_json(value.text)) records.push_back(std::move(*record));
-    }
-  }
-  std::ranges::sort(records, {}, [](const auto& record) { return record.entry.id; });
-  co_return records;
-}
-
-Task<Result<std::size_t>> RedisBuffer::unpark(std::vector<core::RecordId> ids, Deadline deadline) {
-  const auto all = co_await parked(deadline);
-  if (!all) co_return pass(all);
-  std::ranges::sort(ids);
-  CommandBatch batch;
-  for (const core::ParkedRecord& record : *all) {
-    const core::RecordId& id = record.entry.id;
-    if (!std::ranges::binary_search(ids, id)) continue;
-    batch.add(std::vector<std::string>{
-        "EVAL", std::string(scripts::kUnpark), "3", key(id.partition(), "wal"),
-        key(id.partition(), "pending"), key(id.partition(), "parked"), id.str(),
-        std::to_string(record.entry.stored_size), record.entry.stored_sha256.hex()});
-  }
-  if (batch.commands() == 0) co_return std::size_t{0};
-  const auto replies = co_await call(std::move(batch), deadline);
-  if (!replies) co_return pass(replies);
-  std::size_t count = 0;
-  for (const Reply& reply : *replies) count += reply.integer == 1 ? 1 : 0;
-  co_return count;
 }
 
 Task<Result<std::optional<core::BufferedHead>>> RedisBuffer::find(core::RecordId id,
@@ -360,13 +309,14 @@ Task<Result<core::BufferStats>> RedisBuffer::stats(Deadline deadline) {
     const std::string wal = key(p, "wal");
     const std::string parked = key(p, "parked");
     const std::string counters = key(p, "counters");
-    batch.add({"EVAL", scripts::kStats, "3", wal, parked, counters});
+    const std::string since = key(p, "parked_since");
+    batch.add({"EVAL", scripts::kStats, "4", wal, parked, counters, since});
   }
   const auto replies = co_await call(std::move(batch), deadline);
   if (!replies) co_return pass(replies);
   core::BufferStats total;
   for (const Reply& reply : *replies) {
-    if (reply.elements.size() != 6) co_return core::Failure(classify(reply));
+    if (reply.elements.size() != 8) co_return core::Failure(classify(reply));
     const auto figure = [&reply](std::size_t i) { return to_number(reply.elements[i].text); };
     total.accepted += figure(0);
     total.released += figure(1);
@@ -376,6 +326,11 @@ Task<Result<core::BufferStats>> RedisBuffer::stats(Deadline deadline) {
     if (const std::uint64_t oldest_ms = figure(5); oldest_ms != 0) {
       const core::WallTime oldest{std::chrono::milliseconds(oldest_ms)};
       if (!total.oldest_pending || oldest < *total.oldest_pending) total.oldest_pending = oldest;
+    }
+    total.dropped += figure(6);
+    if (const std::uint64_t parked_ms = figure(7); parked_ms != 0) {
+      const core::WallTime parked{std::chrono::milliseconds(parked_ms)};
+      if (!total.oldest_parked || parked < *total.oldest_parked) total.oldest_parked = parked;
     }
   }
   total.memory_used = stats_.memory_used;

@@ -39,18 +39,19 @@ void Pipeline::start() {
 
 void Pipeline::stop() {
   stopping_ = true;
+  for (InHand& hand : queue_) leave_unfinished(std::move(hand));
   queue_.clear();
+  suspects_.clear();  // not started since they came back
   queued_.clear();
   stopped_->notify_all();
   changed_->notify_all();
 }
 
 Task<bool> Pipeline::drained(Deadline deadline) {
-  while (!in_hand_.empty() || loops_ != 0) {
-    if (runtime_.steady_now() >= deadline) co_return false;
-    co_await changed_->wait(deadline);
-  }
-  co_return true;
+  const auto done = [this] { return in_hand_.empty() && loops_ == 0; };
+  while (!done() && runtime_.steady_now() < deadline) co_await changed_->wait(deadline);
+  co_await give_back();
+  co_return done();
 }
 
 std::string_view Pipeline::stage_of(const RecordId& id) const {
@@ -113,33 +114,51 @@ Task<bool> Pipeline::take_own_pending() {
     observer_.on_trouble("reading this node's unfinished entries", entries.error());
     co_return false;
   }
-  enqueue(std::move(*entries));
-  co_return true;
+  co_return co_await take_returned(std::move(*entries));
 }
 
 void Pipeline::enqueue(std::vector<BufferEntry> entries) {
   for (BufferEntry& entry : entries) {
-    if (stopping_ || in_hand_.contains(entry.id) || !queued_.insert(entry.id).second) continue;
-    queue_.push_back(std::move(entry));
+    let_go_.erase(entry.id);
+    enqueue(InHand{.entry = std::move(entry)});
   }
   start_queued();
 }
 
-void Pipeline::start_queued() {
-  while (!queue_.empty() && in_hand_.size() < settings_.records_in_flight) {
-    BufferEntry entry = std::move(queue_.front());
-    queue_.pop_front();
-    queued_.erase(entry.id);
-    in_hand_.emplace(entry.id, InHand{entry, nullptr});
-    runtime_.spawn(drive(std::move(entry)));
+void Pipeline::enqueue(InHand hand) {
+  if (in_hand_.contains(hand.entry.id)) return;
+  if (stopping_) return leave_unfinished(std::move(hand));
+  if (!queued_.insert(hand.entry.id).second) return;
+  if (hand.suspect) {
+    suspects_.push_back(std::move(hand));
+  } else {
+    queue_.push_back(std::move(hand));
   }
+}
+
+void Pipeline::start_queued() {
+  start_suspect();
+  while (!queue_.empty() && in_hand_.size() < settings_.records_in_flight) {
+    InHand hand = std::move(queue_.front());
+    queue_.pop_front();
+    start(std::move(hand));
+  }
+}
+
+void Pipeline::start(InHand hand) {
+  const RecordId id = hand.entry.id;
+  queued_.erase(id);
+  in_hand_.emplace(id, std::move(hand));
+  runtime_.spawn(drive(id));
 }
 
 Task<> Pipeline::lease_loop() {
   while (!stopping_) {
     co_await pause(settings_.lease / 3);
     if (stopping_) break;
-    std::vector<BufferEntry> mine(queue_.begin(), queue_.end());
+    std::vector<BufferEntry> mine;
+    for (const InHand& hand : queue_) mine.push_back(hand.entry);
+    for (const InHand& hand : suspects_) mine.push_back(hand.entry);
     for (const auto& [id, hand] : in_hand_) mine.push_back(hand.entry);
     const Deadline deadline = runtime_.steady_now() + kBufferTimeout;
     const auto renewed = co_await buffer_.renew(std::move(mine), deadline);
@@ -150,7 +169,8 @@ Task<> Pipeline::lease_loop() {
       observer_.on_trouble("claiming entries of dead owners", claimed.error());
     } else if (!claimed->empty()) {
       observer_.on_claimed(claimed->size());
-      enqueue(std::move(*claimed));
+      // Where the counts cannot be read they stay ours, and are claimed again after the lease.
+      co_await take_returned(std::move(*claimed));
     }
   }
   --loops_;
@@ -181,42 +201,58 @@ Task<> Pipeline::parked_loop() {
 
 // --- one record's way ---
 
-Task<> Pipeline::drive(BufferEntry entry) {
-  Passage passage;
-  passage.entry = std::move(entry);
-  for (const auto& runner : runners_) {
-    in_hand_.at(passage.entry.id).runner = runner.get();
-    ++runner->records;
-    const auto done = co_await run_stage(*runner, passage);
-    --runner->records;
-    if (!done) break;
-  }
-  in_hand_.erase(passage.entry.id);
-  start_queued();
+Task<> Pipeline::drive(RecordId id) {
+  InHand& hand = in_hand_.at(id);
+  hand.settled = co_await walk(hand);
+  leave_seat(hand);
+  InHand left = std::move(hand);
+  in_hand_.erase(id);
+  left.runner = nullptr;
+  if (!left.settled) leave_unfinished(std::move(left));
+  if (!stopping_) start_queued();
   changed_->notify_all();
 }
 
-Task<Result<void>> Pipeline::run_stage(Runner& runner, Passage& passage) {
+// True when the record has left the pending entries: released, or parked.
+Task<bool> Pipeline::walk(InHand& hand) {
+  if (hand.suspect && hand.starts >= settings_.starts_max) co_return co_await park_poison(hand);
+  Passage passage;
+  passage.entry = hand.entry;
+  for (const auto& runner : runners_) {
+    hand.runner = runner.get();
+    ++runner->records;
+    const auto done = co_await run_stage(*runner, hand, passage);
+    --runner->records;
+    if (!done) co_return hand.settled;
+  }
+  co_return true;
+}
+
+Task<Result<void>> Pipeline::run_stage(Runner& runner, InHand& hand, Passage& passage) {
   const std::string_view name = runner.stage->name();
   observer_.on_received(name);
   for (std::uint32_t attempt = 1;; ++attempt) {
     Result<void> done;
     {
-      const auto slot = co_await runner.slots.acquire(1, SteadyTime::max());
-      if (stopping_ && attempt > 1) {
+      const auto slot = co_await may_attempt(runner, hand);
+      if (!slot || (stopping_ && attempt > 1)) {
         co_return fail(Code::closed, Origin::self, Retry::safe, "the pipeline stops");
       }
       if (name == "archive") passage.archive_attempts = attempt;
       const SteadyTime begin = runtime_.steady_now();
+      ++attempts_running_;
       done = co_await runner.stage->run(passage);
+      --attempts_running_;
+      if (trial_) changed_->notify_all();
       if (done) {
         observer_.on_done(name, runtime_.steady_now() - begin);
         co_return done;
       }
     }
     observer_.on_failed(name, passage.entry.id, attempt, done.error());
+    co_await survived(hand);
     if (done.error().retry == Retry::never || attempt >= settings_.retry.attempts_max) {
-      co_await park(passage, name, done.error(), attempt);
+      hand.settled = co_await park(hand, name, done.error(), attempt);
       co_return done;
     }
     observer_.on_retry(name);
@@ -225,22 +261,28 @@ Task<Result<void>> Pipeline::run_stage(Runner& runner, Passage& passage) {
   }
 }
 
-Task<> Pipeline::park(const Passage& passage, std::string_view stage, Error error,
-                      std::uint32_t attempts) {
-  ParkedRecord record{passage.entry, std::string(stage), error.detail, error.retry != Retry::never,
-                      attempts,      runtime_.now()};
+Task<bool> Pipeline::park(InHand& hand, std::string_view stage, Error error,
+                          std::uint32_t attempts) {
   if (PLANTED("park_drops")) {
-    static_cast<void>(co_await buffer_.release({passage.entry}, SteadyTime::max()));
-    co_return;
+    static_cast<void>(co_await buffer_.release({hand.entry}, SteadyTime::max()));
+    co_return true;
   }
+  ParkedRecord record{.entry = hand.entry,
+                      .stage = std::string(stage),
+                      .reason = error.detail,
+                      .retryable = error.retry != Retry::never,
+                      .attempts = attempts,
+                      .parked_at = runtime_.now(),
+                      .starts = hand.starts};
   const auto parked =
       co_await buffer_.park(std::move(record), runtime_.steady_now() + kBufferTimeout);
   if (parked) {
-    observer_.on_parked(stage, passage.entry.id, error);
+    observer_.on_parked(stage, hand.entry.id, error);
   } else {
     // It stays pending, is claimed again after the lease, and walks the whole way once more.
-    observer_.on_trouble("parking record " + passage.entry.id.str(), parked.error());
+    observer_.on_trouble("parking record " + hand.entry.id.str(), parked.error());
   }
+  co_return parked.has_value();
 }
 
 }  // namespace daybook::core::pipeline

@@ -10,11 +10,13 @@
 // - Nothing is released unless every stage before it succeeded. stop() leaves unfinished records
 // where
 //   they are: in the buffer.
+// - A record that brings the process down is found and parked (pipeline_suspects.cpp).
 // I/O thread only.
 #pragma once
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string_view>
 #include <unordered_map>
@@ -33,6 +35,7 @@ struct PipelineSettings {
   std::size_t records_in_flight = 64;
   Duration lease{};
   Duration parked_retry{};
+  std::uint32_t starts_max = 5;
   RetryPolicy retry;
   std::uint64_t seed = 0;  // of the jitter
 };
@@ -45,7 +48,8 @@ class Pipeline {
   void start();
   // No new records are taken; waits between attempts end.
   void stop();
-  // True when nothing is in hand any more.
+  // True when nothing is in hand any more. Either way the buffer is told that this process did not
+  // die with what it leaves unfinished.
   Task<bool> drained(Deadline deadline);
 
   // The stage a record of this process is in; empty where it is not in hand.
@@ -61,17 +65,38 @@ class Pipeline {
   struct InHand {
     BufferEntry entry;
     Runner* runner = nullptr;
+    std::uint32_t starts = 1;  // as the buffer has it
+    bool suspect = false;      // a process died while it had this record
+    bool counted = true;       // starts holds the start that is going on
+    bool seated = false;       // a suspect whose turn it is
+    bool settled = false;      // released or parked
   };
 
   Task<> read_loop();
   Task<> lease_loop();
   Task<> parked_loop();
-  Task<> drive(BufferEntry entry);
-  Task<Result<void>> run_stage(Runner& runner, Passage& passage);
-  Task<> park(const Passage& passage, std::string_view stage, Error error, std::uint32_t attempts);
+  Task<> drive(RecordId id);
+  Task<bool> walk(InHand& hand);
+  Task<Result<void>> run_stage(Runner& runner, InHand& hand, Passage& passage);
+  Task<bool> park(InHand& hand, std::string_view stage, Error error, std::uint32_t attempts);
   Task<bool> take_own_pending();
   void enqueue(std::vector<BufferEntry> entries);
+  void enqueue(InHand hand);
   void start_queued();
+  void start(InHand hand);
+
+  // --- suspects ---
+  Task<bool> take_returned(std::vector<BufferEntry> entries);
+  void start_suspect();
+  Task<std::optional<Budget::Share>> may_attempt(Runner& runner, InHand& hand);
+  Task<bool> take_seat(InHand& hand);
+  Task<> survived(InHand& hand);
+  void leave_seat(InHand& hand);
+  Task<bool> note_start(const InHand& hand, std::uint32_t starts);
+  Task<bool> park_poison(InHand& hand);
+  void leave_unfinished(InHand hand);
+  Task<> give_back();
+
   // Sleeps, or ends early when the pipeline stops.
   Task<> pause(Duration duration);
   [[nodiscard]] double random();
@@ -82,8 +107,14 @@ class Pipeline {
   PipelineSettings settings_;
   std::vector<std::unique_ptr<Runner>> runners_;
   std::unordered_map<RecordId, InHand, RecordIdHash> in_hand_;
-  std::deque<BufferEntry> queue_;  // taken from the buffer, not yet started
-  std::unordered_set<RecordId, RecordIdHash> queued_;
+  std::deque<InHand> queue_;                           // taken from the buffer, not yet started
+  std::vector<InHand> suspects_;                       // the same, of a process that died
+  std::unordered_set<RecordId, RecordIdHash> queued_;  // ids of both
+  std::unordered_map<RecordId, InHand, RecordIdHash> let_go_;  // pending, not in hand
+  std::vector<InHand> unfinished_;                             // left by stop()
+  std::size_t attempts_running_ = 0;
+  bool seat_taken_ = false;  // by the one suspect whose turn it is
+  bool trial_ = false;       // it has its last start, and nothing runs beside it
   std::unique_ptr<Signal> changed_;
   std::unique_ptr<Signal> stopped_;
   std::minstd_rand random_;

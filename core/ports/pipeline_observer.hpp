@@ -23,6 +23,8 @@ class PipelineObserver {
   // Something beside a record went wrong, for instance the buffer could not be read.
   virtual void on_trouble(std::string_view doing, const Error& error) = 0;
   virtual void on_claimed(std::size_t entries) = 0;
+  // Entries that were in hand when a process died; they are tried one at a time.
+  virtual void on_suspects(std::size_t /*entries*/) {}
 };
 
 }  // namespace daybook::core

@@ -44,6 +44,12 @@ struct BufferEntry {
   friend bool operator==(const BufferEntry&, const BufferEntry&) = default;
 };
 
+// How often an entry was started by somebody who has not said since that he survived it.
+struct StartCount {
+  BufferEntry entry;
+  std::uint32_t starts = 1;
+};
+
 struct ParkedRecord {
   BufferEntry entry;
   std::string stage;
@@ -51,6 +57,18 @@ struct ParkedRecord {
   bool retryable = false;  // parked because a dependency failed, not because of the record
   std::uint32_t attempts = 0;
   WallTime parked_at{};
+  std::uint32_t starts = 1;
+};
+
+// What is kept of a parked record that somebody had thrown away.
+struct DroppedRecord {
+  RecordId id;
+  std::string who;     // the client's address or name
+  std::string reason;  // his, in his words
+  WallTime dropped_at{};
+  Sha256 sha256;  // of the payload
+  std::uint64_t size = 0;
+  ParkedRecord parked;  // why it was parked
 };
 
 enum class BufferState { pending, parked };
@@ -60,19 +78,21 @@ struct BufferedHead {
   OpenedHead head;
 };
 
-// accepted == released + pending + parked, or a record was lost.
+// accepted == released + pending + parked + dropped, or a record was lost.
 struct BufferStats {
   std::uint64_t accepted = 0;
   std::uint64_t released = 0;
   std::uint64_t pending = 0;
   std::uint64_t parked = 0;
+  std::uint64_t dropped = 0;               // by command, each with its reason
   std::uint64_t bytes = 0;                 // stored bytes of pending and parked entries
   std::optional<WallTime> oldest_pending;  // when the oldest pending entry was appended
+  std::optional<WallTime> oldest_parked;   // when the oldest parked record was parked
   std::uint64_t memory_used = 0;           // of the buffer's server
   std::uint64_t memory_max = 0;            // 0 = no limit set
   [[nodiscard]] std::int64_t unaccounted() const {
     return static_cast<std::int64_t>(accepted) -
-           static_cast<std::int64_t>(released + pending + parked);
+           static_cast<std::int64_t>(released + pending + parked + dropped);
   }
 };
 
@@ -106,14 +126,25 @@ class WriteAheadBuffer {
   // Entries whose owner has not renewed its lease for `lease`.
   virtual Task<Result<std::vector<BufferEntry>>> claim(Duration lease, std::size_t max,
                                                        Deadline deadline) = 0;
+  // How often each of them was started; 1 where nothing was noted since it was given out first.
+  virtual Task<Result<std::vector<std::uint32_t>>> starts(std::vector<BufferEntry> entries,
+                                                          Deadline deadline) = 0;
+  // Sets the counts, durably; may be repeated. Nothing is noted of entries that are gone, and
+  // release, park and drop forget what was.
+  virtual Task<Result<void>> note_starts(std::vector<StartCount> counts, Deadline deadline) = 0;
   virtual Task<Result<void>> renew(std::vector<BufferEntry> entries, Deadline deadline) = 0;
   // The stored bytes as they are; the caller checks size and digest. Gone: Code::not_found.
   virtual Task<Result<std::string>> load(RecordId id, Deadline deadline) = 0;
   virtual Task<Result<void>> release(std::vector<BufferEntry> entries, Deadline deadline) = 0;
   virtual Task<Result<void>> park(ParkedRecord record, Deadline deadline) = 0;
   virtual Task<Result<std::vector<ParkedRecord>>> parked(Deadline deadline) = 0;
+  virtual Task<Result<std::optional<ParkedRecord>>> find_parked(RecordId id, Deadline deadline) = 0;
   // Parked records become pending again; ids that are not parked are passed over. Returns how many.
   virtual Task<Result<std::size_t>> unpark(std::vector<RecordId> ids, Deadline deadline) = 0;
+  // Throws a parked record's bytes away and keeps the account of it, in one atomic step. False:
+  // the record is not parked, and nothing was done.
+  virtual Task<Result<bool>> drop(DroppedRecord record, Deadline deadline) = 0;
+  virtual Task<Result<std::optional<DroppedRecord>>> dropped(RecordId id, Deadline deadline) = 0;
 
   // --- read back ---
   virtual Task<Result<std::optional<BufferedHead>>> find(RecordId id, Deadline deadline) = 0;

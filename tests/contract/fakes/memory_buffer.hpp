@@ -24,12 +24,15 @@ enum class BufferOperation {
   read,
   read_own_pending,
   claim,
+  starts,
+  note_starts,
   renew,
   load,
   release,
   park,
   parked,
   unpark,
+  drop,
   find,
   read_range,
   stats,
@@ -60,6 +63,8 @@ struct MemoryBufferStore {
   std::uint64_t next_position = 1;
   std::uint64_t accepted = 0;
   std::uint64_t released = 0;
+  std::map<core::RecordId, core::DroppedRecord> dropped;
+  std::map<core::RecordId, std::uint32_t> starts;  // 1 where there is none
   // Called for each entry at the moment it leaves the buffer.
   std::function<void(const core::BufferEntry&)> on_release;
 };
@@ -193,6 +198,28 @@ class MemoryBuffer final : public core::WriteAheadBuffer {
     co_return entries;
   }
 
+  core::Task<core::Result<std::vector<std::uint32_t>>> starts(
+      std::vector<core::BufferEntry> entries, core::Deadline) override {
+    if (auto fault = take_fault(BufferOperation::starts)) co_return core::Failure(fault->error);
+    std::vector<std::uint32_t> counts;
+    for (const core::BufferEntry& entry : entries) {
+      const auto at = store_->starts.find(entry.id);
+      counts.push_back(at == store_->starts.end() ? 1 : at->second);
+    }
+    co_return counts;
+  }
+
+  core::Task<core::Result<void>> note_starts(std::vector<core::StartCount> counts,
+                                             core::Deadline) override {
+    const auto fault = take_fault(BufferOperation::note_starts);
+    if (fault && !fault->after) co_return core::Failure(fault->error);
+    for (const core::StartCount& count : counts) {
+      if (store_->pending.contains(count.entry.id)) store_->starts[count.entry.id] = count.starts;
+    }
+    if (fault) co_return core::Failure(fault->error);
+    co_return core::Result<void>{};
+  }
+
   core::Task<core::Result<void>> renew(std::vector<core::BufferEntry> entries,
                                        core::Deadline) override {
     renewals_.push_back(runtime_.steady_now());
@@ -222,6 +249,7 @@ class MemoryBuffer final : public core::WriteAheadBuffer {
       if (store_->pending.erase(entry.id) == 0) continue;
       if (store_->on_release) store_->on_release(entry);
       store_->bytes.erase(entry.id);
+      store_->starts.erase(entry.id);
       ++store_->released;
     }
     if (fault) co_return core::Failure(fault->error);
@@ -232,6 +260,7 @@ class MemoryBuffer final : public core::WriteAheadBuffer {
     const auto fault = take_fault(BufferOperation::park);
     if (fault && !fault->after) co_return core::Failure(fault->error);
     store_->stream.erase(std::stoull(record.entry.position));
+    store_->starts.erase(record.entry.id);
     if (store_->pending.erase(record.entry.id) == 1) {
       store_->parked[record.entry.id] = std::move(record);
     }
@@ -261,6 +290,35 @@ class MemoryBuffer final : public core::WriteAheadBuffer {
     appended_->notify_all();
     if (fault) co_return core::Failure(fault->error);
     co_return count;
+  }
+
+  core::Task<core::Result<std::optional<core::ParkedRecord>>> find_parked(core::RecordId id,
+                                                                          core::Deadline) override {
+    if (auto fault = take_fault(BufferOperation::parked)) co_return core::Failure(fault->error);
+    const auto at = store_->parked.find(id);
+    if (at == store_->parked.end()) co_return std::optional<core::ParkedRecord>{};
+    co_return at->second;
+  }
+
+  core::Task<core::Result<bool>> drop(core::DroppedRecord record, core::Deadline) override {
+    const auto fault = take_fault(BufferOperation::drop);
+    if (fault && !fault->after) co_return core::Failure(fault->error);
+    const core::RecordId id = record.id;
+    const bool was_parked = store_->parked.erase(id) == 1;
+    if (was_parked) {
+      store_->bytes.erase(id);
+      store_->dropped[id] = std::move(record);
+    }
+    if (fault) co_return core::Failure(fault->error);
+    co_return was_parked;
+  }
+
+  core::Task<core::Result<std::optional<core::DroppedRecord>>> dropped(core::RecordId id,
+                                                                       core::Deadline) override {
+    if (auto fault = take_fault(BufferOperation::find)) co_return core::Failure(fault->error);
+    const auto at = store_->dropped.find(id);
+    if (at == store_->dropped.end()) co_return std::optional<core::DroppedRecord>{};
+    co_return at->second;
   }
 
   core::Task<core::Result<std::optional<core::BufferedHead>>> find(core::RecordId id,
@@ -297,6 +355,7 @@ class MemoryBuffer final : public core::WriteAheadBuffer {
     figures.released = store_->released;
     figures.pending = store_->pending.size();
     figures.parked = store_->parked.size();
+    figures.dropped = store_->dropped.size();
     for (const auto& [id, bytes] : store_->bytes) figures.bytes += bytes.size();
     co_return figures;
   }

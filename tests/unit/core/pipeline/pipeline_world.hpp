@@ -41,6 +41,7 @@ class FlakyObjectStore final : public core::ObjectStore {
   explicit FlakyObjectStore(core::Runtime& runtime) : runtime_(runtime) {}
 
   Decide decide;
+  std::function<core::Task<>(std::string key)> on_put;
   core::Duration takes{};
   std::set<std::string> stored;  // keys that were put with success or whose answer was lost
   std::vector<core::SteadyTime> puts;
@@ -53,6 +54,7 @@ class FlakyObjectStore final : public core::ObjectStore {
     running_max = std::max(running_max, ++running);
     if (takes != core::Duration{}) co_await runtime_.sleep(takes);
     --running;
+    if (on_put) co_await on_put(object.key);
     const auto fault = decide ? decide() : std::nullopt;
     if (fault && !fault->after) co_return core::Failure(fault->error);
     const std::string key = object.key;
@@ -135,6 +137,7 @@ class RecordingObserver final : public core::PipelineObserver {
   std::map<std::string, std::size_t> received, done, failed, retried, parked;
   std::vector<std::string> troubles;
   std::size_t claimed = 0;
+  std::size_t suspects = 0;
 
   void on_received(std::string_view stage) override { ++received[std::string(stage)]; }
   void on_done(std::string_view stage, core::Duration) override { ++done[std::string(stage)]; }
@@ -150,6 +153,7 @@ class RecordingObserver final : public core::PipelineObserver {
     troubles.push_back(std::string(doing) + ": " + error.detail);
   }
   void on_claimed(std::size_t entries) override { claimed += entries; }
+  void on_suspects(std::size_t entries) override { suspects += entries; }
 };
 
 // The stored object of a record with this payload.
@@ -177,6 +181,7 @@ struct WorldSettings {
   std::size_t archive_concurrency = 8;
   std::size_t batch_max = 16;
   std::uint64_t seed = 1;
+  std::uint32_t starts_max = 5;
 };
 
 // One node: its own view of the shared buffer, and its own stages.
@@ -192,6 +197,7 @@ struct Node {
                  {.records_in_flight = settings.records_in_flight,
                   .lease = 60s,
                   .parked_retry = 5min,
+                  .starts_max = settings.starts_max,
                   .retry = {.attempts_max = 6, .first = 2s, .longest = 60s},
                   .seed = settings.seed}) {}
 
@@ -255,7 +261,8 @@ class World {
   // Every accepted record is in one place, and those that are released are in the archive.
   void expect_nothing_lost() const {
     EXPECT_EQ(store->accepted, accepted.size());
-    EXPECT_EQ(store->accepted, store->released + store->pending.size() + store->parked.size());
+    EXPECT_EQ(store->accepted, store->released + store->pending.size() + store->parked.size() +
+                                   store->dropped.size());
     std::set<core::RecordId> once(released.begin(), released.end());
     EXPECT_EQ(once.size(), released.size()) << "released twice";
     for (const core::RecordId& id : accepted) {
