@@ -23,13 +23,6 @@ using core::Task;
 // A Redis that was restarted is checked and taken again within this time; requests wait for it.
 constexpr auto kReconnectGrace = std::chrono::milliseconds(500);
 
-// Memory of an upload of `size` bytes: blocks being filled, hashed and compressed, and, when
-// nothing compresses, as many bytes of frames.
-std::uint64_t memory_for(std::uint64_t size) {
-  constexpr std::uint64_t kBlocks = (core::limits::kBlocksInFlight + 1) * core::limits::kBlockBytes;
-  return size + std::min(size + core::limits::kBlockBytes, kBlocks);
-}
-
 // The receipt up to `,"position":…}`, which the buffer adds when it knows it.
 std::string make_receipt_head(const core::SealedObject& object) {
   const core::Envelope& envelope = object.envelope();
@@ -86,7 +79,7 @@ struct Ingest::Upload {
   std::optional<core::Sha256> expected;
   std::optional<core::SettledRequest> first;  // this is a repetition
   bool reserved = false;
-  core::Budget::Share memory;
+  Admission::Ticket ticket;
   SteadyTime began;
   SteadyTime last_byte;
   SteadyTime append_began;
@@ -96,6 +89,8 @@ struct Ingest::Upload {
 Ingest::Ingest(Services services, const core::Config& config)
     : services_(std::move(services)),
       config_(config),
+      admission_({services_.runtime, services_.buffer, services_.memory, services_.metrics},
+                 config),
       blocks_(config.ingest_memory_max / core::limits::kBlockBytes / 4) {}
 
 Task<> Ingest::handle(io::HttpExchange& exchange) {
@@ -112,7 +107,7 @@ Task<> Ingest::handle(io::HttpExchange& exchange) {
     if (http_status(error) >= 500) {
       spdlog::warn("record refused with {}: {}", http_status(error), error.detail);
     }
-    answer = problem(error);
+    answer = problem(error, admission_.refused(error, upload.began.time_since_epoch().count()));
   }
   services_.metrics.add(services_.metrics.http_requests,
                         {{"route", "/v1/records"}, {"status", std::to_string(answer->status)}});
@@ -125,7 +120,7 @@ Task<Result<io::HttpAnswer>> Ingest::accept(io::HttpExchange& exchange, Upload& 
   upload.envelope = std::move(head->envelope);
   upload.key = std::move(head->key);
   upload.expected = head->expected;
-  if (auto admitted = co_await admit(exchange.head(), upload); !admitted) {
+  if (auto admitted = co_await admit(exchange, upload); !admitted) {
     co_return pass(std::move(admitted));
   }
   upload.envelope.partition = services_.buffer.partition_of(upload.key);
@@ -150,7 +145,8 @@ Task<Result<io::HttpAnswer>> Ingest::accept(io::HttpExchange& exchange, Upload& 
   co_return co_await store(upload, std::move(sealed));
 }
 
-Task<Result<void>> Ingest::admit(const core::http::RequestHead& head, Upload& upload) {
+Task<Result<void>> Ingest::admit(io::HttpExchange& exchange, Upload& upload) {
+  const core::http::RequestHead& head = exchange.head();
   if (const auto coding = head.fields.find("Content-Encoding");
       coding && !core::equals_ignoring_case(*coding, "identity")) {
     // RFC 9110 section 8.4; Daybook compresses by itself.
@@ -162,16 +158,7 @@ Task<Result<void>> Ingest::admit(const core::http::RequestHead& head, Upload& up
   if (auto open = services_.admission(); !open) co_return open;
   const core::Deadline soon = upload.began + kReconnectGrace;
   if (auto sound = co_await services_.buffer.ready(soon); !sound) co_return sound;
-  const bool chunked = head.framing == core::http::Framing::chunked;
-  const std::uint64_t want = memory_for(chunked ? core::limits::kBlockBytes : head.content_length);
-  auto share =
-      co_await services_.memory.acquire(want, upload.began + config_.ingest_admission_wait);
-  if (!share) {
-    co_return core::fail(Code::overloaded, Origin::self, Retry::safe,
-                         "All memory for payloads is in use (ingest.memory_max); try again soon.");
-  }
-  upload.memory = std::move(*share);
-  co_return Result<void>{};
+  co_return co_await admission_.admit(head, exchange.peer(), upload.began, upload.ticket);
 }
 
 Task<Result<std::optional<core::SettledRequest>>> Ingest::reserve(Upload& upload) {
@@ -208,10 +195,9 @@ Task<Result<void>> Ingest::receive(io::HttpExchange& exchange, Upload& upload,
                                " (ingest.body_bytes_max); nothing was stored. Split it.");
     }
     sealer.filled(*bytes);
-    if (chunked && !upload.memory.try_grow_to(memory_for(size + core::limits::kBlockBytes))) {
-      co_return core::fail(Code::overloaded, Origin::self, Retry::safe,
-                           "Memory for payloads ran out while the body arrived "
-                           "(ingest.memory_max); send it with Content-Length or try again soon.");
+    if (chunked) {
+      auto grown = admission_.grow(upload.ticket, size + core::limits::kBlockBytes);
+      if (!grown) co_return grown;
     }
   }
   upload.last_byte = services_.runtime.steady_now();
@@ -233,12 +219,14 @@ Task<Result<io::HttpAnswer>> Ingest::store(Upload& upload, core::PayloadSealer::
   }
   std::optional<core::SealedObject> object;
   co_await services_.workers.run([&] { object.emplace(envelope, std::move(sealed.frames)); });
-  upload.memory.shrink_to(object->stored_size());
+  upload.ticket.sealed(object->stored_size());
   upload.append_began = services_.runtime.steady_now();
   auto appended = co_await append_and_trail(*object, make_receipt_head(*object), upload);
   if (!appended) co_return pass(std::move(appended));
   upload.acknowledged = services_.runtime.steady_now();
   upload.reserved = false;
+  upload.ticket.appended();
+  admission_.accepted();
   observe(upload, sealed);
   co_return receipt_answer(201, envelope.id, appended->receipt);
 }

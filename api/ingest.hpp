@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 
+#include "api/admission.hpp"
 #include "api/metrics.hpp"
 #include "core/block.hpp"
 #include "core/budget.hpp"
@@ -53,7 +54,7 @@ class Ingest {
  private:
   struct Upload;  // one request on its way
   core::Task<core::Result<io::HttpAnswer>> accept(io::HttpExchange& exchange, Upload& upload);
-  core::Task<core::Result<void>> admit(const core::http::RequestHead& head, Upload& upload);
+  core::Task<core::Result<void>> admit(io::HttpExchange& exchange, Upload& upload);
   // The answer, where the request is a repetition that can be answered without a new record.
   core::Task<core::Result<std::optional<core::SettledRequest>>> reserve(Upload& upload);
   core::Task<core::Result<void>> receive(io::HttpExchange& exchange, Upload& upload,
@@ -67,6 +68,7 @@ class Ingest {
 
   Services services_;
   const core::Config& config_;
+  Admission admission_;
   core::BlockPool blocks_;
   core::HashLines lines_;
   core::RecordIdGenerator ids_;

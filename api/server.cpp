@@ -63,16 +63,19 @@ Result<storage::RedisBufferSettings> buffer_settings(const core::Config& config,
   settings.check_interval = config.buffer_check_interval;
   settings.idempotency_window = config.ingest_idempotency_window;
   settings.reservation_lease = config.ingest_reservation_lease;
+  settings.memory_reserve = config.buffer_memory_reserve;
   settings.record_bytes_max = config.ingest_body_bytes_max + kSealedOverhead;
   return settings;
 }
 
 io::HttpServerSettings http_settings(const core::Config& config) {
   return {.connections_max = config.server_connections_max,
+          .connections_per_address_max = config.server_connections_per_address_max,
           .header_timeout = config.server_header_timeout,
           .idle_timeout = config.server_idle_timeout,
           .body_idle_timeout = config.server_body_idle_timeout,
           .body_timeout = config.server_body_timeout,
+          .body_rate_min = config.server_body_rate_min,
           .write_timeout = config.server_write_timeout};
 }
 
