@@ -91,8 +91,12 @@ Task<Result<void>> Admission::admit(const core::http::RequestHead& head, std::st
   const std::uint64_t want = upload_memory(body);
   const core::Deadline deadline = began + config_.ingest_admission_wait;
   if (auto room = buffer_has_room(body); !room) co_return room;
-  auto client = clients_.of(peer);
-  auto of_client = co_await client->acquire(want, deadline);
+  std::shared_ptr<core::Budget> client;
+  std::optional<core::Budget::Share> of_client(std::in_place);
+  if (clients_.each() < services_.memory.total()) {  // otherwise the common bound is the only one
+    client = clients_.of(peer);
+    of_client = co_await client->acquire(want, deadline);
+  }
   if (!of_client) {
     missing_ = missing_in(*client, want);
     co_return core::fail(Code::overloaded, Origin::client, Retry::safe,
@@ -120,7 +124,7 @@ Result<void> Admission::grow(Ticket& ticket, std::uint64_t body_bytes) {
   const std::uint64_t more = body_bytes - ticket.unappended_;
   if (auto room = buffer_has_room(more); !room) return room;
   const std::uint64_t want = upload_memory(body_bytes);
-  if (!ticket.of_client_.try_grow_to(want)) {
+  if (ticket.client_ && !ticket.of_client_.try_grow_to(want)) {
     missing_ = missing_in(*ticket.client_, want - ticket.of_client_.amount());
     return core::fail(Code::overloaded, Origin::client, Retry::safe,
                       "Memory for this address's payloads ran out while the body arrived "

@@ -3,7 +3,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <thread>
 
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 
 #include "api/health.hpp"
 #include "api/ingest.hpp"
+#include "api/memory_plan.hpp"
 #include "api/metrics.hpp"
 #include "api/object_store.hpp"
 #include "api/pipeline_log.hpp"
@@ -84,11 +84,6 @@ std::uint64_t resident_bytes() {
   std::uint64_t resident = 0;
   std::ifstream("/proc/self/statm") >> pages >> resident;
   return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-}
-
-std::size_t worker_threads(const core::Config& config) {
-  if (config.server_worker_threads != 0) return config.server_worker_threads;
-  return std::max(1U, std::thread::hardware_concurrency());
 }
 
 // Everything that lives as long as the process serves. Members are made in order and go in reverse;
@@ -327,20 +322,11 @@ std::string Server::status_json() {
 }
 
 void Server::say_hello() const {
-  const std::uint64_t sealed = config_.ingest_body_bytes_max + kSealedOverhead;
-  const std::uint64_t connections =
-      config_.server_connections_max * 2 * core::limits::kHeadBytesMax;
-  const std::uint64_t archive = config_.pipeline_archive_concurrency * 2 * sealed;
-  const std::uint64_t kept = config_.ingest_memory_max / 4;
   spdlog::info("daybook {} listens on http://{} (role {}, runtime {}, node {})", DAYBOOK_VERSION,
                http_->local().str(), to_string(role_), io::backend_name(), node_.id());
   spdlog::info("buffer {} ({}), archive {}, metadata {}", config_.buffer_url,
                config_.buffer_durability, objects_->describe(), metadata_->describe());
-  spdlog::info(
-      "memory at most: payloads {} MiB + kept blocks {} MiB + {} connections {} MiB + "
-      "archive stage {} MiB + code and caches about 64 MiB",
-      config_.ingest_memory_max / core::MiB, kept / core::MiB, config_.server_connections_max,
-      connections / core::MiB, archive / core::MiB);
+  spdlog::info("memory at most: {}", memory_text(memory_users(config_, worker_threads(config_))));
 }
 
 void start_log(const core::Config& config) {
@@ -358,6 +344,11 @@ int serve(const core::Config& config, Role role) {
   start_log(config);
   if (auto usable = io::probe_backend(); !usable) {
     spdlog::critical("{}", usable.error().detail);
+    return 1;
+  }
+  const auto users = memory_users(config, worker_threads(config));
+  if (auto fits = check_memory(users, config.node_memory_max); !fits) {
+    spdlog::critical("{}", fits.error().detail);
     return 1;
   }
   auto node = Node::open(config.node_data_dir, role);

@@ -19,9 +19,8 @@ bool is_quoted_text(char byte) {
 }
 
 // A recipient that merged these into the head would read another message.
-constexpr std::array<std::string_view, 10> kForbiddenTrailers = {
-    "content-length", "transfer-encoding", "host",   "connection", "content-encoding",
-    "content-type",   "content-range",     "expect", "te",         "trailer"};
+constexpr std::array<std::string_view, 5> kForbiddenTrailers = {
+    "content-length", "transfer-encoding", "host", "connection", "expect"};
 constexpr std::size_t kForbiddenNameBytesMax = std::string_view("transfer-encoding").size();
 
 }  // namespace

@@ -7,6 +7,7 @@ import base64
 import concurrent.futures
 import json
 import os
+import re
 import socket
 import time
 import unittest
@@ -21,7 +22,7 @@ DATA_AFTER_CLOSE = 5
 # Accepted by llhttp and refused here, each for the reason given in published_cases_test.cpp.
 STRICTER = {"llhttp-080", "llhttp-087", "llhttp-088", "llhttp-089", "llhttp-115", "llhttp-143",
             "llhttp-144", "llhttp-162", "llhttp-164"}
-REFUSALS = (400, 408, 411, 413, 414, 417, 431, 501, 505)
+REFUSALS = (400, 411, 413, 414, 417, 431, 501, 505)
 WORKERS = 32
 # A refusal does not wait for more bytes, so it comes at once; this is patience for a busy machine.
 SILENCE_S = 20
@@ -45,8 +46,8 @@ class Outcome:
         return f"{self.statuses} closed={self.closed} {self.raw[-300:]!r}"
 
 
-def final_statuses(raw):
-    """The status of each complete final answer in raw."""
+def final_statuses(raw, to_head=False):
+    """The status of each complete final answer in raw; to_head: answers have no bodies."""
     statuses = []
     while b"\r\n\r\n" in raw:
         head, raw = raw.split(b"\r\n\r\n", 1)
@@ -56,6 +57,8 @@ def final_statuses(raw):
             continue
         length = next((int(line.split(":")[1]) for line in lines
                        if line.lower().startswith("content-length:")), 0)
+        if to_head:
+            length = 0
         if len(raw) < length:
             break
         raw = raw[length:]
@@ -68,6 +71,7 @@ def exchange(port, content, piece=None, answers=None, silence_s=SILENCE_S, finis
     answers, or is silent. The sending side stays open unless finish: a server must not need its end
     to refuse."""
     raw, closed = b"", False
+    to_head = content.startswith(b"HEAD ")
     with socket.create_connection(("127.0.0.1", port), timeout=silence_s) as link:
         link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
@@ -83,7 +87,7 @@ def exchange(port, content, piece=None, answers=None, silence_s=SILENCE_S, finis
             pass  # refused before the end; the answer is still there
         deadline = time.monotonic() + silence_s
         try:
-            while answers is None or len(final_statuses(raw)) < answers:
+            while answers is None or len(final_statuses(raw, to_head)) < answers:
                 link.settimeout(max(0.01, deadline - time.monotonic()))
                 part = link.recv(1 << 16)
                 if not part:
@@ -94,7 +98,7 @@ def exchange(port, content, piece=None, answers=None, silence_s=SILENCE_S, finis
             pass
         except ConnectionResetError:
             closed = True
-    return Outcome(final_statuses(raw), closed, raw)
+    return Outcome(final_statuses(raw, to_head), closed, raw)
 
 
 def with_host(content):
@@ -102,7 +106,9 @@ def with_host(content):
     head = content.split(b"\r\n\r\n", 1)[0].lower()
     if b"\nhost" in head:
         return content
-    return content.replace(b" HTTP/1.1\r\n", b" HTTP/1.1\r\nHost: localhost\r\n")
+    absolute = re.match(rb"[A-Z]+ https?://([^/? ]*)", content)
+    host = absolute.group(1) if absolute else b"localhost"
+    return content.replace(b" HTTP/1.1\r\n", b" HTTP/1.1\r\nHost: " + host + b"\r\n")
 
 
 def to_records(content):
@@ -140,7 +146,7 @@ class Framing(harness.DaybookTest):
     def assert_all_refused(self, cases):
         complaints = sum(in_parallel(lambda case: self.refused(*case), cases), [])
         print(f"\n{len(cases)} must-refuse cases, {len(complaints)} complaints", flush=True)
-        self.assertEqual(complaints, [])
+        self.assertFalse(complaints, "\n" + "\n".join(complaints))
 
     def test_llhttp_errors_are_refused(self):
         cases, checked = [], 0
@@ -163,7 +169,7 @@ class Framing(harness.DaybookTest):
     def test_llhttp_messages_are_accepted(self):
         rows = [case for case in suite("llhttp-md") if case["mode"] == "request" and
                 not case["error"] and case["id"] not in STRICTER and
-                not {"pause", "skipBody"} & set(case["meta"])]
+                "skipBody" not in case["meta"]]
 
         def complaint(case):
             content = with_host(base64.b64decode(case["input_b64"]))
@@ -177,8 +183,8 @@ class Framing(harness.DaybookTest):
             return found
         complaints = sum(in_parallel(complaint, rows), [])
         print(f"\n{len(rows)} must-accept cases, {len(complaints)} complaints", flush=True)
-        self.assertGreater(len(rows), 55)
-        self.assertEqual(complaints, [])
+        self.assertGreater(len(rows), 40)
+        self.assertFalse(complaints, "\n" + "\n".join(complaints))
 
     def test_nginx_cases_have_nginx_answers(self):
         rows = suite("nginx-derived")
@@ -217,7 +223,7 @@ class Framing(harness.DaybookTest):
             return found
         complaints = sum(in_parallel(complaint, rows), [])
         print(f"\n{len(rows)} nginx cases, {len(complaints)} complaints", flush=True)
-        self.assertEqual(complaints, [])
+        self.assertFalse(complaints, "\n" + "\n".join(complaints))
 
     @staticmethod
     def sizes(raw):
