@@ -6,11 +6,13 @@
 
 #include <sys/resource.h>
 #include <sys/timex.h>
+#include <unistd.h>
 
 #include <boost/json.hpp>
 
 #include "api/cli_client.hpp"
 #include "api/cli_output.hpp"
+#include "api/memory_plan.hpp"
 #include "core/text.hpp"
 #include "io/runtime.hpp"
 
@@ -74,6 +76,7 @@ void Doctor::examine_machine() {
          "sysctl -w vm.overcommit_memory=1");
   }
   examine_file_limit();
+  examine_memory();
   rlimit locked{};
   if (io::backend_name() == "io_uring" && ::getrlimit(RLIMIT_MEMLOCK, &locked) == 0) {
     const bool unlimited = locked.rlim_cur == RLIM_INFINITY;
@@ -102,6 +105,21 @@ void Doctor::examine_file_limit() {
   note(files.rlim_max >= needed ? Verdict::ok : Verdict::fail, "open files", detail,
        "LimitNOFILE=" + std::to_string(2 * needed) +
            " in the service, ulimit -n, or a smaller server.connections_max");
+}
+
+void Doctor::examine_memory() {
+  const auto users = memory_users(config_, worker_threads(config_));
+  const auto fits = check_memory(users, config_.node_memory_max);
+  const auto pages = static_cast<std::uint64_t>(std::max(0L, ::sysconf(_SC_PHYS_PAGES)));
+  const std::uint64_t machine = pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const bool too_large = machine != 0 && memory_sum(users) > machine;
+  note(!fits       ? Verdict::fail
+       : too_large ? Verdict::warn
+                   : Verdict::ok,
+       "memory", "at most " + memory_text(users),
+       !fits ? fits.error().detail
+             : "The machine has " + std::to_string(machine / core::MiB) +
+                   " MiB. Lower ingest.memory_max or server.connections_max");
 }
 
 void Doctor::examine_clock() {

@@ -38,6 +38,7 @@ class Doctor {
  private:
   void note(Verdict verdict, std::string subject, std::string detail, std::string mend = {});
   void examine_file_limit();
+  void examine_memory();
   void examine_clock();
   void examine_writable_folder(const std::string& subject, const std::string& folder);
 

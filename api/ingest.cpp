@@ -21,13 +21,6 @@ using core::Retry;
 using core::SteadyTime;
 using core::Task;
 
-// Memory of an upload of `size` bytes: blocks being filled, hashed and compressed, and, when
-// nothing compresses, as many bytes of frames.
-std::uint64_t memory_for(std::uint64_t size) {
-  constexpr std::uint64_t kBlocks = (core::limits::kBlocksInFlight + 1) * core::limits::kBlockBytes;
-  return size + std::min(size + core::limits::kBlockBytes, kBlocks);
-}
-
 // The receipt with the level that was waited for.
 std::string at_level(const std::string& receipt, Level level) {
   boost::system::error_code error;
@@ -65,7 +58,7 @@ struct Ingest::Upload {
   bool reserved = false;
   // The key as this node holds it while the request is in flight.
   std::shared_ptr<void> held_key;
-  core::Budget::Share memory;
+  Admission::Ticket ticket;
   SteadyTime began;
   SteadyTime last_byte;
   SteadyTime append_began;
@@ -75,6 +68,9 @@ struct Ingest::Upload {
 Ingest::Ingest(Services services, const core::Config& config)
     : services_(std::move(services)),
       config_(config),
+      admission_({services_.runtime, services_.buffer, services_.memory, services_.metrics,
+                  [this] { return services_.ladder.has_other_way(); }},
+                 config),
       blocks_(config.ingest_memory_max / core::limits::kBlockBytes / 4) {}
 
 Task<> Ingest::handle(io::HttpExchange& exchange) {
@@ -93,7 +89,7 @@ Task<> Ingest::handle(io::HttpExchange& exchange) {
     if (http_status(error) >= 500) {
       spdlog::warn("record refused with {}: {}", http_status(error), error.detail);
     }
-    answer = problem(error);
+    answer = problem(error, admission_.refused(error, upload.began.time_since_epoch().count()));
   }
   services_.metrics.add(services_.metrics.http_requests,
                         {{"route", "/v1/records"}, {"status", std::to_string(answer->status)}});
@@ -106,7 +102,7 @@ Task<Result<io::HttpAnswer>> Ingest::accept(io::HttpExchange& exchange, Upload& 
   upload.envelope = std::move(head->envelope);
   upload.key = std::move(head->key);
   upload.expected = head->expected;
-  if (auto admitted = co_await admit(exchange.head(), upload); !admitted) {
+  if (auto admitted = co_await admit(exchange, upload); !admitted) {
     co_return pass(std::move(admitted));
   }
   upload.envelope.partition = services_.buffer.partition_of(upload.key);
@@ -133,7 +129,8 @@ Task<Result<io::HttpAnswer>> Ingest::accept(io::HttpExchange& exchange, Upload& 
   co_return co_await store(upload, std::move(sealed));
 }
 
-Task<Result<void>> Ingest::admit(const core::http::RequestHead& head, Upload& upload) {
+Task<Result<void>> Ingest::admit(io::HttpExchange& exchange, Upload& upload) {
+  const core::http::RequestHead& head = exchange.head();
   if (const auto coding = head.fields.find("Content-Encoding");
       coding && !core::equals_ignoring_case(*coding, "identity")) {
     // RFC 9110 section 8.4; Daybook compresses by itself.
@@ -144,16 +141,7 @@ Task<Result<void>> Ingest::admit(const core::http::RequestHead& head, Upload& up
   }
   if (auto open = services_.admission(); !open) co_return open;
   if (auto sound = co_await services_.ladder.open(); !sound) co_return sound;
-  const bool chunked = head.framing == core::http::Framing::chunked;
-  const std::uint64_t want = memory_for(chunked ? core::limits::kBlockBytes : head.content_length);
-  auto share =
-      co_await services_.memory.acquire(want, upload.began + config_.ingest_admission_wait);
-  if (!share) {
-    co_return core::fail(Code::overloaded, Origin::self, Retry::safe,
-                         "All memory for payloads is in use (ingest.memory_max); try again soon.");
-  }
-  upload.memory = std::move(*share);
-  co_return Result<void>{};
+  co_return co_await admission_.admit(head, exchange.peer(), upload.began, upload.ticket);
 }
 
 Task<Result<std::optional<core::SettledRequest>>> Ingest::reserve(Upload& upload) {
@@ -201,10 +189,9 @@ Task<Result<void>> Ingest::receive(io::HttpExchange& exchange, Upload& upload,
                                " (ingest.body_bytes_max); nothing was stored. Split it.");
     }
     sealer.filled(*bytes);
-    if (chunked && !upload.memory.try_grow_to(memory_for(size + core::limits::kBlockBytes))) {
-      co_return core::fail(Code::overloaded, Origin::self, Retry::safe,
-                           "Memory for payloads ran out while the body arrived "
-                           "(ingest.memory_max); send it with Content-Length or try again soon.");
+    if (chunked) {
+      auto grown = admission_.grow(upload.ticket, size + core::limits::kBlockBytes);
+      if (!grown) co_return grown;
     }
   }
   upload.last_byte = services_.runtime.steady_now();
@@ -226,16 +213,18 @@ Task<Result<io::HttpAnswer>> Ingest::store(Upload& upload, core::PayloadSealer::
   }
   std::optional<core::SealedObject> object;
   co_await services_.workers.run([&] { object.emplace(envelope, std::move(sealed.frames)); });
-  upload.memory.shrink_to(object->stored_size());
+  upload.ticket.sealed(object->stored_size());
   upload.append_began = services_.runtime.steady_now();
   auto receipt = co_await services_.ladder.store(*object, upload.key);
   if (!receipt) co_return pass(std::move(receipt));
   upload.acknowledged = services_.runtime.steady_now();
   upload.reserved = false;
   upload.held_key = nullptr;
+  upload.ticket.appended();
+  admission_.accepted();
   observe(upload, sealed);
   object.reset();
-  upload.memory = {};
+  upload.ticket.give_back();
   co_return co_await acknowledge(201, std::move(*receipt), upload);
 }
 

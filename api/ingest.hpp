@@ -13,6 +13,7 @@
 #include <optional>
 #include <set>
 
+#include "api/admission.hpp"
 #include "api/ladder.hpp"
 #include "api/metrics.hpp"
 #include "core/block.hpp"
@@ -61,7 +62,7 @@ class Ingest {
  private:
   struct Upload;  // one request on its way
   core::Task<core::Result<io::HttpAnswer>> accept(io::HttpExchange& exchange, Upload& upload);
-  core::Task<core::Result<void>> admit(const core::http::RequestHead& head, Upload& upload);
+  core::Task<core::Result<void>> admit(io::HttpExchange& exchange, Upload& upload);
   // The answer, where the request is a repetition that can be answered without a new record.
   core::Task<core::Result<std::optional<core::SettledRequest>>> reserve(Upload& upload);
   core::Task<core::Result<void>> receive(io::HttpExchange& exchange, Upload& upload,
@@ -77,6 +78,7 @@ class Ingest {
 
   Services services_;
   const core::Config& config_;
+  Admission admission_;
   core::BlockPool blocks_;
   core::HashLines lines_;
   core::RecordIdGenerator ids_;

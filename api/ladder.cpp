@@ -74,8 +74,12 @@ Task<Result<void>> Ladder::open() {
   }
   if (!down_) down_since_ = now;
   down_ = true;
-  if (services_.spool.has_room() || config_.spool_direct_archive) co_return Result<void>{};
+  if (has_other_way()) co_return Result<void>{};
   co_return sound;
+}
+
+bool Ladder::has_other_way() const {
+  return services_.spool.has_room() || config_.spool_direct_archive;
 }
 
 Task<Result<std::optional<core::SettledRequest>>> Ladder::known(core::IdempotencyKey key) {
@@ -123,8 +127,13 @@ Task<Result<std::string>> Ladder::climb(const core::SealedObject& object,
   if (PLANTED("forget_key")) key.reset();
   CRASH_POINT("before_append");
   const core::Deadline deadline = services_.runtime.steady_now() + config_.buffer_append_timeout;
-  auto appended = co_await services_.buffer.append(object, receipt_head(object, wanted, "buffered"),
-                                                   key, deadline);
+  Result<core::Appended> appended =
+      core::fail(Code::out_of_space, Origin::buffer, Retry::safe,
+                 "Redis's memory has no room above its reserve (buffer.memory_reserve)");
+  if (services_.buffer.missing_room(object.stored_size()) == 0) {
+    appended = co_await services_.buffer.append(object, receipt_head(object, wanted, "buffered"),
+                                                key, deadline);
+  }
   CRASH_POINT("after_append");
   if (appended && PLANTED("store_refused")) {
     co_return core::fail(Code::conflict, Origin::client, Retry::never, "planted");

@@ -46,6 +46,8 @@ class Ladder {
   // Whether some rung can take a record now; an error says what is wrong with the buffer. A buffer
   // that was just lost gets a moment to come back.
   core::Task<core::Result<void>> open();
+  // Whether a record that the buffer cannot take has somewhere else to go.
+  [[nodiscard]] bool has_other_way() const;
   // Whether the buffer is the rung that will be tried first.
   [[nodiscard]] bool buffer_is_up() const { return services_.buffer.health().has_value(); }
 

@@ -11,7 +11,7 @@ using core::Code;
 using core::Origin;
 
 // Seconds after which another try has a chance; 0 = none is announced.
-int retry_after_s(int status) {
+std::uint32_t retry_after_s(int status) {
   switch (status) {
     case 409:
       return 1;
@@ -51,7 +51,8 @@ int http_status(const core::Error& error) {
       return error.origin == Origin::client ? 400 : 503;
     case Code::out_of_space:
       return error.origin == Origin::self ? 507 : 503;
-    case Code::overloaded:
+    case Code::overloaded:  // by this client alone, or by all together
+      return error.origin == Origin::client ? 429 : 503;
     case Code::unavailable:
     case Code::misconfigured:
     case Code::denied:
@@ -63,7 +64,10 @@ int http_status(const core::Error& error) {
   return 500;
 }
 
-io::HttpAnswer problem(int status, std::string_view code, std::string_view detail) {
+namespace {
+
+io::HttpAnswer make_problem(int status, std::string_view code, std::string_view detail,
+                            std::uint32_t retry_after) {
   const boost::json::object body = {{"type", "urn:daybook:problem:" + std::string(code)},
                                     {"title", core::http::reason_phrase(status)},
                                     {"status", status},
@@ -72,10 +76,20 @@ io::HttpAnswer problem(int status, std::string_view code, std::string_view detai
   io::HttpAnswer answer = json_answer(status, boost::json::serialize(body) + "\n");
   answer.fields = {};
   answer.fields.add("Content-Type", "application/problem+json");
-  if (const int seconds = retry_after_s(status); seconds != 0) {
-    answer.fields.add("Retry-After", std::to_string(seconds));
-  }
+  if (retry_after != 0) answer.fields.add("Retry-After", std::to_string(retry_after));
   return answer;
+}
+
+}  // namespace
+
+io::HttpAnswer problem(int status, std::string_view code, std::string_view detail) {
+  return make_problem(status, code, detail, retry_after_s(status));
+}
+
+io::HttpAnswer problem(const core::Error& error, std::uint32_t retry_after) {
+  const int status = http_status(error);
+  return make_problem(status, core::to_string(error.code), error.detail,
+                      retry_after != 0 ? retry_after : retry_after_s(status));
 }
 
 io::HttpAnswer problem(const core::Error& error) {

@@ -12,6 +12,8 @@ namespace daybook::api {
 
 // Retry-After is added where another try can help.
 [[nodiscard]] io::HttpAnswer problem(const core::Error& error);
+// retry_after_s: instead of the fixed value of the status; 0 = that one.
+[[nodiscard]] io::HttpAnswer problem(const core::Error& error, std::uint32_t retry_after_s);
 // For refusals that never became an Error (framing, routes). code: a word for programs.
 [[nodiscard]] io::HttpAnswer problem(int status, std::string_view code, std::string_view detail);
 

@@ -12,6 +12,27 @@ namespace {
 namespace json = boost::json;
 using core::Task;
 
+// A body of a request that is answered without it is read up to here all the same: its framing is
+// judged, and the connection stays usable. Larger ones are refused at once.
+constexpr std::uint64_t kDroppedBodyBytesMax = 64 * core::KiB;
+
+// The error is the body's.
+Task<core::Result<void>> drop_small_body(io::HttpExchange& exchange) {
+  const core::http::RequestHead& head = exchange.head();
+  if (head.framing == core::http::Framing::none || head.expects_continue ||
+      head.content_length > kDroppedBodyBytesMax) {
+    co_return core::Result<void>{};
+  }
+  std::vector<std::byte> dropped(8 * core::KiB);
+  for (std::uint64_t total = 0; total <= kDroppedBodyBytesMax;) {
+    const auto bytes = co_await exchange.read_body(dropped);
+    if (!bytes) co_return pass(bytes);
+    if (*bytes == 0) break;
+    total += *bytes;
+  }
+  co_return core::Result<void>{};
+}
+
 enum class Page { records, record, payload, parked, replay, livez, readyz, status, metrics };
 
 }  // namespace
@@ -55,10 +76,16 @@ Task<> Routes::handle(io::HttpExchange& exchange) {
     if (route.page == Page::records && head.method == "POST" && services_.ingest != nullptr) {
       co_return co_await services_.ingest->handle(exchange);
     }
+    if (auto dropped = co_await drop_small_body(exchange); !dropped) {
+      co_return co_await answer_bad_body(exchange, std::string(route.pattern), dropped.error());
+    }
     const int status = co_await dispatch(exchange, route, std::move(id));
     services_.metrics.add(services_.metrics.http_requests, {{"route", std::string(route.pattern)},
                                                             {"status", std::to_string(status)}});
     co_return;
+  }
+  if (auto dropped = co_await drop_small_body(exchange); !dropped) {
+    co_return co_await answer_bad_body(exchange, "unknown", dropped.error());
   }
   services_.metrics.add(services_.metrics.http_requests, {{"route", "unknown"}, {"status", "404"}});
   static_cast<void>(co_await exchange.respond(
@@ -107,6 +134,13 @@ Task<int> Routes::dispatch(io::HttpExchange& exchange, const Route& route, std::
   co_return co_await send(exchange, std::move(alive));
 }
 
+Task<> Routes::answer_bad_body(io::HttpExchange& exchange, std::string route, core::Error error) {
+  io::HttpAnswer answer = problem(error);
+  services_.metrics.add(services_.metrics.http_requests,
+                        {{"route", route}, {"status", std::to_string(answer.status)}});
+  static_cast<void>(co_await exchange.respond(std::move(answer)));
+}
+
 Task<int> Routes::send(io::HttpExchange& exchange, io::HttpAnswer answer) {
   const int status = answer.status;
   static_cast<void>(co_await exchange.respond(std::move(answer)));
@@ -116,7 +150,11 @@ Task<int> Routes::send(io::HttpExchange& exchange, io::HttpAnswer answer) {
 io::HttpAnswer Routes::refuse(int status, const std::string& detail) {
   services_.metrics.add(services_.metrics.http_requests,
                         {{"route", "unknown"}, {"status", std::to_string(status)}});
-  return problem(status, status == 408 ? "timeout" : "bad_request", detail);
+  const char* code = status == 408 ? "timeout" : status == 429 ? "overloaded" : "bad_request";
+  services_.metrics.add(services_.metrics.refused, {{"reason", status == 408   ? "too_slow"
+                                                               : status == 429 ? "connections"
+                                                                               : "framing"}});
+  return problem(status, code, detail);
 }
 
 io::HttpAnswer Routes::ready() const {

@@ -29,6 +29,7 @@ class Routes {
  private:
   struct Route;
   core::Task<int> dispatch(io::HttpExchange& exchange, const Route& route, std::string id);
+  core::Task<> answer_bad_body(io::HttpExchange& exchange, std::string route, core::Error error);
   core::Task<int> send(io::HttpExchange& exchange, io::HttpAnswer answer);
   [[nodiscard]] io::HttpAnswer ready() const;
   [[nodiscard]] io::HttpAnswer metrics_page(const core::http::RequestHead& head) const;

@@ -3,7 +3,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <thread>
 
 #include <unistd.h>
 
@@ -15,6 +14,7 @@
 #include "api/health.hpp"
 #include "api/ingest.hpp"
 #include "api/ladder.hpp"
+#include "api/memory_plan.hpp"
 #include "api/metrics.hpp"
 #include "api/object_store.hpp"
 #include "api/pipeline_log.hpp"
@@ -74,16 +74,19 @@ Result<storage::RedisBufferSettings> buffer_settings(const core::Config& config,
   settings.reconnect_grace = other_way ? kReconnectGrace : config.buffer_append_timeout;
   settings.idempotency_window = config.ingest_idempotency_window;
   settings.reservation_lease = config.ingest_reservation_lease;
+  settings.memory_reserve = config.buffer_memory_reserve;
   settings.record_bytes_max = config.ingest_body_bytes_max + kSealedOverhead;
   return settings;
 }
 
 io::HttpServerSettings http_settings(const core::Config& config) {
   return {.connections_max = config.server_connections_max,
+          .connections_per_address_max = config.server_connections_per_address_max,
           .header_timeout = config.server_header_timeout,
           .idle_timeout = config.server_idle_timeout,
           .body_idle_timeout = config.server_body_idle_timeout,
           .body_timeout = config.server_body_timeout,
+          .body_rate_min = config.server_body_rate_min,
           .write_timeout = config.server_write_timeout};
 }
 
@@ -92,11 +95,6 @@ std::uint64_t resident_bytes() {
   std::uint64_t resident = 0;
   std::ifstream("/proc/self/statm") >> pages >> resident;
   return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-}
-
-std::size_t worker_threads(const core::Config& config) {
-  if (config.server_worker_threads != 0) return config.server_worker_threads;
-  return std::max(1U, std::thread::hardware_concurrency());
 }
 
 // A figure of Redis that begins again when Redis is emptied; the counter made of it goes on, so
@@ -415,20 +413,11 @@ std::string Server::status_json() {
 }
 
 void Server::say_hello() const {
-  const std::uint64_t sealed = config_.ingest_body_bytes_max + kSealedOverhead;
-  const std::uint64_t connections =
-      config_.server_connections_max * 2 * core::limits::kHeadBytesMax;
-  const std::uint64_t archive = config_.pipeline_archive_concurrency * 2 * sealed;
-  const std::uint64_t kept = config_.ingest_memory_max / 4;
   spdlog::info("daybook {} listens on http://{} (role {}, runtime {}, node {})", DAYBOOK_VERSION,
                http_->local().str(), to_string(role_), io::backend_name(), node_.id());
   spdlog::info("buffer {} ({}), archive {}, metadata {}", config_.buffer_url,
                config_.buffer_durability, objects_->describe(), metadata_->describe());
-  spdlog::info(
-      "memory at most: payloads {} MiB + kept blocks {} MiB + {} connections {} MiB + "
-      "archive stage {} MiB + code and caches about 64 MiB",
-      config_.ingest_memory_max / core::MiB, kept / core::MiB, config_.server_connections_max,
-      connections / core::MiB, archive / core::MiB);
+  spdlog::info("memory at most: {}", memory_text(memory_users(config_, worker_threads(config_))));
 }
 
 void start_log(const core::Config& config) {
@@ -469,6 +458,11 @@ int serve(const core::Config& config, Role role) {
   plan_faults();
   if (auto usable = io::probe_backend(); !usable) {
     spdlog::critical("{}", usable.error().detail);
+    return 1;
+  }
+  const auto users = memory_users(config, worker_threads(config));
+  if (auto fits = check_memory(users, config.node_memory_max); !fits) {
+    spdlog::critical("{}", fits.error().detail);
     return 1;
   }
   auto node = Node::open(config.node_data_dir, role);

@@ -23,6 +23,11 @@ using core::Task;
 
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 constexpr auto kLingerTime = std::chrono::seconds(10);
+constexpr auto kTurnedAwayLingerTime = std::chrono::seconds(1);
+
+// A client that has sent no whole head for this long makes room for others where there is none. An
+// honest one sends its head at once.
+constexpr auto kWaitingGrace = std::chrono::seconds(1);
 
 // RFC 9110 section 5.6.7; made anew once a second.
 const std::string& http_date(core::WallTime now) {
@@ -49,11 +54,14 @@ class HttpServer::Session final : public HttpExchange {
   Session(HttpServer& server, std::unique_ptr<Stream> stream)
       : server_(server),
         stream_(std::move(stream)),
+        peer_(stream_->peer()),
         place_(server.sessions_.insert(server.sessions_.end(), this)) {
-    input_.reserve(core::limits::kHeadBytesMax + 4 * core::KiB);
+    ++server_.per_address_[peer_];
   }
   ~Session() override {
     server_.sessions_.erase(place_);
+    const auto count = server_.per_address_.find(peer_);
+    if (--count->second == 0) server_.per_address_.erase(count);
     server_.session_ended_->notify_all();
   }
   Session(const Session&) = delete;
@@ -73,15 +81,34 @@ class HttpServer::Session final : public HttpExchange {
     stream_->close();
   }
 
+  // Answers, without a word being read, that there is no room for this client.
+  Task<> turn_away() {
+    reset_request();
+    linger_time_ = kTurnedAwayLingerTime;
+    co_await refuse(429,
+                    "This address has as many connections as it may have "
+                    "(server.connections_per_address_max); use fewer and keep them.");
+    stream_->close();
+  }
+
+  // Since when the client has been owing a whole head; nullopt while a request is being served.
+  [[nodiscard]] std::optional<core::SteadyTime> waiting_since() const { return waiting_since_; }
+  void end_waiting() {
+    waiting_since_.reset();
+    stream_->close();
+  }
+
   // Between requests nothing is lost by leaving.
   void close_if_idle() {
     if (idle_) stream_->close();
   }
 
   [[nodiscard]] const http::RequestHead& head() const override { return head_; }
+  [[nodiscard]] const std::string& peer() const override { return peer_; }
 
   Task<Result<std::size_t>> read_body(core::MutableBytes into) override {
     if (body_done_) co_return std::size_t{0};
+    if (!body_began_) body_began_ = server_.runtime_.steady_now();
     if (head_.expects_continue && !continue_sent_) {
       continue_sent_ = true;
       auto sent = co_await stream_->write_all({core::as_bytes(kContinue)}, write_deadline());
@@ -120,6 +147,7 @@ class HttpServer::Session final : public HttpExchange {
   Task<bool> read_head(bool first) {
     reset_request();
     const auto now = server_.runtime_.steady_now();
+    waiting_since_ = now;
     const auto idle_end =
         now + (first ? server_.settings_.header_timeout : server_.settings_.idle_timeout);
     std::optional<core::Deadline> header_end;
@@ -133,9 +161,11 @@ class HttpServer::Session final : public HttpExchange {
           input_.erase(input_.begin(),
                        input_.begin() + static_cast<std::ptrdiff_t>(parsed->consumed));
           begin_request(std::move(parsed->head));
+          waiting_since_.reset();
           co_return true;
         }
         if (auto* refused = std::get_if<http::Refused>(&outcome)) {
+          waiting_since_.reset();
           co_await refuse(refused->status, refused->detail);
           co_return false;
         }
@@ -145,6 +175,7 @@ class HttpServer::Session final : public HttpExchange {
       const auto bytes = co_await fill_input(header_end.value_or(idle_end));
       idle_ = false;
       if (!bytes) {
+        waiting_since_.reset();
         if (bytes.error().code == Code::timeout && !input_.empty()) {
           co_await refuse(408, "The header section did not arrive in time; send it whole at once.");
         }
@@ -171,6 +202,8 @@ class HttpServer::Session final : public HttpExchange {
     must_close_ = false;
     continue_sent_ = false;
     body_done_ = true;
+    body_began_.reset();
+    body_received_ = 0;
   }
 
   void begin_request(http::RequestHead head) {
@@ -201,6 +234,7 @@ class HttpServer::Session final : public HttpExchange {
       bytes = *got;
     }
     body_left_ -= bytes;
+    body_received_ += bytes;
     body_done_ = body_left_ == 0;
     co_return bytes;
   }
@@ -210,6 +244,7 @@ class HttpServer::Session final : public HttpExchange {
       if (input_.empty()) {
         const auto got = co_await fill_input(body_deadline());
         if (!got) co_return body_failure(got.error());
+        body_received_ += input_.size();
       }
       const auto step = decoder_.decode(input_, into);
       if (!step) co_return pass(step);
@@ -228,7 +263,15 @@ class HttpServer::Session final : public HttpExchange {
   }
 
   [[nodiscard]] core::Deadline body_deadline() const {
-    return std::min(body_end_, server_.runtime_.steady_now() + server_.settings_.body_idle_timeout);
+    const HttpServerSettings& settings = server_.settings_;
+    auto end = std::min(body_end_, server_.runtime_.steady_now() + settings.body_idle_timeout);
+    if (settings.body_rate_min != 0) {
+      // Until then what has come is enough for the least rate.
+      const std::chrono::milliseconds earned(body_received_ * 1000 / settings.body_rate_min);
+      end =
+          std::min(end, *body_began_ + std::max<core::Duration>(settings.body_rate_grace, earned));
+    }
+    return end;
   }
   [[nodiscard]] core::Deadline write_deadline() const {
     return server_.runtime_.steady_now() + server_.settings_.write_timeout;
@@ -236,8 +279,10 @@ class HttpServer::Session final : public HttpExchange {
 
   static core::Failure body_failure(const Error& error) {
     if (error.code == Code::timeout) {
-      return core::fail(Code::timeout, Origin::client, Retry::safe,
-                        "The body stopped arriving; nothing was stored. Send the request again.");
+      return core::fail(
+          Code::timeout, Origin::client, Retry::safe,
+          "The body stopped arriving, or came too slowly; nothing was stored. Send the "
+          "request again.");
     }
     return core::fail(Code::closed, Origin::client, Retry::safe,
                       "The connection ended before the body was complete; nothing was stored.");
@@ -278,7 +323,7 @@ class HttpServer::Session final : public HttpExchange {
   // read the answer instead of a reset (RFC 9112 section 9.6).
   Task<> linger() {
     stream_->shutdown_write();
-    const auto deadline = server_.runtime_.steady_now() + kLingerTime;
+    const auto deadline = server_.runtime_.steady_now() + linger_time_;
     std::vector<std::byte> dropped(64 * core::KiB);
     std::uint64_t total = 0;
     while (total < core::limits::kLingerBytesMax) {
@@ -290,13 +335,18 @@ class HttpServer::Session final : public HttpExchange {
 
   HttpServer& server_;
   std::unique_ptr<Stream> stream_;
+  const std::string peer_;
   std::list<Session*>::iterator place_;
+  std::optional<core::SteadyTime> waiting_since_;
   std::vector<std::byte> input_;  // received, not yet consumed; at most one head and a little
   http::RequestHead head_;
   http::ChunkedDecoder decoder_;
   std::uint64_t body_left_ = 0;
   core::Deadline body_end_{};
+  std::optional<core::SteadyTime> body_began_;
+  std::uint64_t body_received_ = 0;  // as sent, chunk sizes included
   std::uint64_t answer_left_ = 0;
+  core::Duration linger_time_ = kLingerTime;
   bool body_done_ = true;
   bool continue_sent_ = false;
   bool answered_ = false;
@@ -345,7 +395,7 @@ Task<bool> HttpServer::drained(core::Deadline deadline) {
 
 Task<> HttpServer::accept_loop() {
   while (!closing_) {
-    if (sessions_.size() >= settings_.connections_max) {
+    if (sessions_.size() >= settings_.connections_max && !end_longest_waiting(nullptr)) {
       co_await session_ended_->wait(runtime_.steady_now() + std::chrono::seconds(1));
       continue;
     }
@@ -363,7 +413,27 @@ Task<> HttpServer::accept_loop() {
 
 Task<> HttpServer::serve(std::unique_ptr<Stream> stream) {
   Session session(*this, std::move(stream));
+  const auto count = per_address_.find(session.peer());
+  if (count->second > settings_.connections_per_address_max &&
+      !end_longest_waiting(&session.peer())) {
+    co_return co_await session.turn_away();
+  }
   co_await session.run();
+}
+
+bool HttpServer::end_longest_waiting(const std::string* peer) {
+  Session* longest = nullptr;
+  core::SteadyTime since = runtime_.steady_now() - kWaitingGrace;
+  for (Session* session : sessions_) {
+    if (peer != nullptr && session->peer() != *peer) continue;
+    const auto waiting = session->waiting_since();
+    if (!waiting || *waiting > since) continue;
+    since = *waiting;
+    longest = session;
+  }
+  if (longest == nullptr) return false;
+  longest->end_waiting();
+  return true;
 }
 
 }  // namespace daybook::io

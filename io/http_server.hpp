@@ -1,11 +1,13 @@
 // HttpServer: HTTP/1.1 over Streams. It frames, times and bounds; what a request means is the
 // handler's business. Bodies are never collected here: the handler reads them, straight into its
-// own memory. Pipelined requests are answered one after the other. I/O thread only.
+// own memory. Pipelined requests are answered one after the other. When all connections it may hold
+// are open, it ends those that only wait, the longest-waiting first. I/O thread only.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -20,10 +22,13 @@ namespace daybook::io {
 
 struct HttpServerSettings {
   std::size_t connections_max = 4096;
+  std::size_t connections_per_address_max = 1024;
   core::Duration header_timeout{};
   core::Duration idle_timeout{};
   core::Duration body_idle_timeout{};
   core::Duration body_timeout{};
+  std::uint64_t body_rate_min = 0;  // bytes a second, from body_rate_grace on; 0 = none
+  core::Duration body_rate_grace = std::chrono::seconds(10);
   core::Duration write_timeout{};
 };
 
@@ -39,6 +44,7 @@ class HttpExchange {
  public:
   virtual ~HttpExchange() = default;
   [[nodiscard]] virtual const core::http::RequestHead& head() const = 0;
+  [[nodiscard]] virtual const std::string& peer() const = 0;  // the client's address
 
   // Body bytes into `into` (at most one socket read); 0 = the body is complete. The first call
   // answers `Expect: 100-continue`. Errors: timeout, closed (the client left), invalid_argument
@@ -74,6 +80,9 @@ class HttpServer {
   class Session;
   core::Task<> accept_loop();
   core::Task<> serve(std::unique_ptr<Stream> stream);
+  // Ends the connection that has waited longest without a whole head (of that address, where one is
+  // given), so that silent and slow clients cannot keep others out. False: none has waited long.
+  bool end_longest_waiting(const std::string* peer);
 
   IoRuntime& runtime_;
   HttpServerSettings settings_;
@@ -81,6 +90,7 @@ class HttpServer {
   Refusal refusal_;
   std::unique_ptr<Listener> listener_;
   std::list<Session*> sessions_;
+  std::map<std::string, std::size_t> per_address_;
   std::unique_ptr<core::Signal> session_ended_;
   bool closing_ = false;
   bool accepting_ = false;

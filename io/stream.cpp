@@ -137,6 +137,15 @@ class SocketStream final : public Stream {
     }
   }
 
+  [[nodiscard]] std::string peer() const override {
+    if constexpr (std::is_same_v<Socket, tcp::socket>) {
+      error_code none;
+      const auto endpoint = socket_.remote_endpoint(none);
+      if (!none) return endpoint.address().to_string();
+    }
+    return {};
+  }
+
   void close() override {
     error_code ignored;
     socket_.lowest_layer().close(ignored);

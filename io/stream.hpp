@@ -32,6 +32,9 @@ class Stream {
                                                    core::Deadline deadline) = 0;
   // Tells the peer that nothing more comes; reading goes on.
   virtual void shutdown_write() = 0;
+  // The peer's address without its port, so that one client's connections can be counted; "" where
+  // it has none.
+  [[nodiscard]] virtual std::string peer() const { return {}; }
   // Ends the connection now; waits in progress end with Code::closed. Safe to call twice.
   virtual void close() = 0;
 };

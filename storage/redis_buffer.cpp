@@ -135,6 +135,19 @@ Task<Result<void>> RedisBuffer::ready(Deadline deadline) {
   co_return health_;
 }
 
+std::uint64_t RedisBuffer::missing_room(std::uint64_t bytes) const {
+  if (stats_.memory_max == 0) return 0;
+  const std::uint64_t reserve = std::min(settings_.memory_reserve, stats_.memory_max / 4);
+  const std::uint64_t grown = stats_.memory_used + appended_since_check_;
+  const std::uint64_t used = grown - std::min(grown, released_since_check_);
+  const std::uint64_t needed = used + bytes + reserve;
+  return needed > stats_.memory_max ? needed - stats_.memory_max : 0;
+}
+
+double RedisBuffer::drain_per_second() const {
+  return drained_.per_second(runtime_.steady_now());
+}
+
 void RedisBuffer::note(const Error& failure) {
   if (failure.retry == Retry::unknown_outcome || failure.code == Code::unavailable ||
       failure.code == Code::closed) {
@@ -150,6 +163,8 @@ void RedisBuffer::note(const Error& failure) {
 }
 
 Task<Result<void>> RedisBuffer::check(Deadline deadline) {
+  const std::uint64_t appended = appended_since_check_;
+  const std::uint64_t released = released_since_check_;
   const auto facts = co_await read_facts(deadline);
   if (!facts) co_return pass(facts);
   const auto run = facts->info.find("run_id");
@@ -157,6 +172,10 @@ Task<Result<void>> RedisBuffer::check(Deadline deadline) {
     if (!redis_run_.empty()) ++times_replaced_;
     redis_run_ = run->second;
   }
+  stats_.memory_used = std::strtoull(facts->info.at("used_memory").c_str(), nullptr, 10);
+  stats_.memory_max = std::strtoull(facts->info.at("maxmemory").c_str(), nullptr, 10);
+  appended_since_check_ -= appended;
+  released_since_check_ -= released;
   if (auto sound = check_redis(*facts, settings_.durability, settings_.record_bytes_max); !sound) {
     co_return sound;
   }
@@ -165,8 +184,6 @@ Task<Result<void>> RedisBuffer::check(Deadline deadline) {
     if (auto made = co_await make_groups(deadline); !made) co_return made;
   }
   if (auto figures = co_await stats(deadline); !figures) co_return pass(std::move(figures));
-  stats_.memory_used = std::strtoull(facts->info.at("used_memory").c_str(), nullptr, 10);
-  stats_.memory_max = std::strtoull(facts->info.at("maxmemory").c_str(), nullptr, 10);
   co_return Result<void>{};
 }
 
@@ -312,6 +329,7 @@ Task<Result<core::Appended>> RedisBuffer::append(const core::SealedObject& objec
       co_return core::fail(Code::in_flight, Origin::client, Retry::safe,
                            "another request with this idempotency key was faster");
     }
+    appended_since_check_ += object.stored_size();
     const std::string& position = answer.at(1).text;
     co_return core::Appended{position, receipt_head + ",\"position\":\"" + position + "\"}"};
   }

@@ -15,6 +15,7 @@
 #include <set>
 #include <string>
 
+#include "core/drain_rate.hpp"
 #include "core/ports/runtime.hpp"
 #include "core/ports/write_ahead_buffer.hpp"
 #include "io/resp_connection.hpp"
@@ -36,6 +37,7 @@ struct RedisBufferSettings {
   core::Duration idempotency_window{};
   core::Duration reservation_lease{};
   std::uint64_t record_bytes_max = 0;
+  std::uint64_t memory_reserve = 0;  // of maxmemory, at most a quarter of it
 };
 
 // "redis://host[:port][/db]" or "unix:/path".
@@ -54,6 +56,8 @@ class RedisBuffer final : public core::WriteAheadBuffer {
 
   [[nodiscard]] core::Result<void> health() const override { return health_; }
   core::Task<core::Result<void>> ready(core::Deadline deadline) override;
+  [[nodiscard]] std::uint64_t missing_room(std::uint64_t bytes) const override;
+  [[nodiscard]] double drain_per_second() const override;
   [[nodiscard]] std::uint32_t partition_of(const std::optional<core::IdempotencyKey>& key) override;
 
   core::Task<core::Result<core::Reservation>> reserve(core::IdempotencyKey key, core::RecordId id,
@@ -127,6 +131,10 @@ class RedisBuffer final : public core::WriteAheadBuffer {
   core::BufferStats stats_;
   std::string redis_run_;  // its run_id; empty until the first check
   std::uint64_t times_replaced_ = 0;
+  // Stored bytes this process has appended and released since memory_used was read.
+  std::uint64_t appended_since_check_ = 0;
+  std::uint64_t released_since_check_ = 0;
+  core::DrainRate drained_;
   std::uint32_t next_partition_ = 0;
   bool recheck_ = true;
   bool closing_ = false;

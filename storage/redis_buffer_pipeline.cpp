@@ -261,6 +261,10 @@ Task<Result<void>> RedisBuffer::release(std::vector<BufferEntry> entries, Deadli
   }
   const auto replies = co_await call(std::move(batch), deadline);
   if (!replies) co_return pass(replies);
+  std::uint64_t bytes = 0;
+  for (const BufferEntry& entry : entries) bytes += entry.stored_size;
+  released_since_check_ += bytes;
+  drained_.add(bytes, runtime_.steady_now());
   co_return Result<void>{};
 }
 

@@ -1,6 +1,7 @@
 #include "core/http/chunked.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "core/check.hpp"
@@ -16,6 +17,11 @@ constexpr std::size_t kSizeDigitsMax = 16;  // what 64 bits hold
 bool is_quoted_text(char byte) {
   return is_in(byte, kValueByte) && byte != '"' && byte != '\\';
 }
+
+// A recipient that merged these into the head would read another message.
+constexpr std::array<std::string_view, 5> kForbiddenTrailers = {
+    "content-length", "transfer-encoding", "host", "connection", "expect"};
+constexpr std::size_t kForbiddenNameBytesMax = std::string_view("transfer-encoding").size();
 
 }  // namespace
 
@@ -97,7 +103,8 @@ ChunkedDecoder::State ChunkedDecoder::next_in_size(char byte) {
         violation_ = "a chunk size has more than 16 digits";
         if (++digits_ > kSizeDigitsMax) return State::failed;
         chunk_left_ = chunk_left_ << 4 | static_cast<unsigned>(digit);
-        return State::size;
+        violation_ = "a chunk is larger than 1 GiB";
+        return chunk_left_ <= kChunkBytesMax ? State::size : State::failed;
       }
       violation_ = "a chunk size must be hexadecimal digits, then CRLF or an extension";
       if (state_ == State::size_start) return State::failed;
@@ -152,9 +159,11 @@ ChunkedDecoder::State ChunkedDecoder::next_in_trailer(char byte) {
   switch (state_) {
     case State::trailer_start:
       if (byte == '\r') return State::final_lf;
+      trailer_name_.assign(1, byte);
       return is_in(byte, kTokenByte) ? State::trailer_name : State::failed;
     case State::trailer_name:
-      if (byte == ':') return State::trailer_value;
+      if (byte == ':') return end_of_trailer_name();
+      if (trailer_name_.size() < kForbiddenNameBytesMax + 1) trailer_name_ += byte;
       return is_in(byte, kTokenByte) ? State::trailer_name : State::failed;
     case State::trailer_value:
       if (byte == '\r') return State::trailer_lf;
@@ -164,6 +173,14 @@ ChunkedDecoder::State ChunkedDecoder::next_in_trailer(char byte) {
     default:
       return byte == '\n' ? State::done : State::failed;  // final_lf
   }
+}
+
+ChunkedDecoder::State ChunkedDecoder::end_of_trailer_name() {
+  violation_ = "a trailer field frames or routes the message; it belongs into the header";
+  const bool forbidden = std::ranges::any_of(kForbiddenTrailers, [this](std::string_view name) {
+    return equals_ignoring_case(trailer_name_, name);
+  });
+  return forbidden ? State::failed : State::trailer_value;
 }
 
 }  // namespace daybook::core::http

@@ -13,6 +13,10 @@ namespace {
 constexpr FieldRefusal kLengthAndCoding = {
     400, "Content-Length and Transfer-Encoding exclude each other."};
 
+// Gateways that make variables of fields read '_' and '-' as the same.
+constexpr FieldRefusal kUnderscore = {
+    400, "A field that some read as Content-Length or Transfer-Encoding must not be sent."};
+
 // Decimal digits that fit; no sign, no list.
 std::optional<std::uint64_t> parse_length(std::string_view digits) {
   constexpr std::uint64_t kMax = std::numeric_limits<std::uint64_t>::max();
@@ -56,13 +60,15 @@ std::optional<FieldRefusal> FieldMeaning::add(std::string_view name, std::string
       }
       break;
     case 10:
-      if (equals_ignoring_case(name, "connection")) on_connection(value);
+      if (equals_ignoring_case(name, "connection")) return on_connection(value);
       break;
     case 14:
       if (equals_ignoring_case(name, "content-length")) return on_length(value);
+      if (equals_ignoring_case(name, "content_length")) return kUnderscore;
       break;
     case 17:
       if (equals_ignoring_case(name, "transfer-encoding")) return on_coding(value, minor_version);
+      if (equals_ignoring_case(name, "transfer_encoding")) return kUnderscore;
       break;
     default:
       break;
@@ -73,6 +79,7 @@ std::optional<FieldRefusal> FieldMeaning::add(std::string_view name, std::string
 std::optional<FieldRefusal> FieldMeaning::on_host(std::string_view value) {
   if (has_host_) return FieldRefusal{400, "There must be one Host field, not several."};
   has_host_ = true;
+  host_ = value;
   if (is_authority(value)) return std::nullopt;
   return FieldRefusal{400, "The Host field is no host with an optional port."};
 }
@@ -85,11 +92,20 @@ std::optional<FieldRefusal> FieldMeaning::on_expect(std::string_view value, int 
   return std::nullopt;
 }
 
-void FieldMeaning::on_connection(std::string_view value) {
-  for_each_member(value, [this](std::string_view option) {
+// A proxy removes the fields that are named here; with them it would remove the framing or the host
+// of the request (RFC 9110 section 7.6.1).
+std::optional<FieldRefusal> FieldMeaning::on_connection(std::string_view value) {
+  bool removes_meaning = false;
+  for_each_member(value, [&](std::string_view option) {
     if (equals_ignoring_case(option, "close")) said_close_ = true;
     if (equals_ignoring_case(option, "keep-alive")) said_keep_alive_ = true;
+    if (equals_ignoring_case(option, "upgrade")) said_upgrade_ = true;
+    removes_meaning = removes_meaning || equals_ignoring_case(option, "content-length") ||
+                      equals_ignoring_case(option, "transfer-encoding") ||
+                      equals_ignoring_case(option, "host");
   });
+  if (!removes_meaning) return std::nullopt;
+  return FieldRefusal{400, "Connection must not name Host, Content-Length or Transfer-Encoding."};
 }
 
 std::optional<FieldRefusal> FieldMeaning::on_length(std::string_view value) {

@@ -167,15 +167,25 @@ class RequestReader : public HeadReader {
                    : meaning_.length() ? Framing::length
                                        : Framing::none;
     head.content_length = meaning_.length().value_or(0);
-    head.keep_alive = meaning_.keeps_alive(minor_version_);
+    head.keep_alive = meaning_.keeps_alive(minor_version_) && next_is_certain();
     head.expects_continue = meaning_.expects_continue();
     parsed.consumed = at_;
     return parsed;
   }
 
  private:
+  // Whether what follows is the next request for everybody. Behind CONNECT, an upgrade or a method
+  // that nobody here knows, another reader may expect something else: the connection ends there.
+  [[nodiscard]] bool next_is_certain() const {
+    constexpr std::array<std::string_view, 7> kKnown = {"GET",    "HEAD",  "POST",   "PUT",
+                                                        "DELETE", "PATCH", "OPTIONS"};
+    return !meaning_.says_upgrade() && std::ranges::find(kKnown, method_) != kKnown.end();
+  }
+
   Progress take_request_line() {
-    if (text_.starts_with('\r')) {  // RFC 9112 section 2.2: old clients send one CRLF too many
+    // RFC 9112 section 2.2: old clients send a CRLF too many behind a body. kHeadBytesMax bounds
+    // them.
+    while (at_ < end_ && text_[at_] == '\r') {
       if (const Progress progress = take_line_end(); progress != Progress::done) return progress;
     }
     constexpr std::size_t kWithLineEnd = kRequestLineBytesMax + 2;
@@ -238,6 +248,8 @@ class RequestReader : public HeadReader {
         return refuse(400, "The authority of the request target is no host with an optional port.");
       }
       rest.remove_prefix(authority.size());
+      authority_ = authority;
+      default_port_ = equals_ignoring_case(name, "https") ? ":443" : ":80";
     }
     const std::size_t question = rest.find('?');
     path_view_ = rest.substr(0, question);
@@ -248,14 +260,30 @@ class RequestReader : public HeadReader {
   Progress check_host() {
     if (!meaning_.has_host() && minor_version_ == 1)
       return refuse(400, "HTTP/1.1 needs a Host field.");
+    // RFC 9112 section 3.2.2 lets the target win; not every proxy on the way knows that.
+    if (!authority_.empty() && meaning_.has_host() &&
+        !equals_ignoring_case(without_default_port(authority_),
+                              without_default_port(meaning_.host()))) {
+      return refuse(400, "The Host field and the host of the request target differ.");
+    }
     if (method_ == "CONNECT" || !path_.empty()) return Progress::done;
     path_ = path_view_.contains('%') ? *percent_decode(path_view_) : std::string(path_view_);
     if (path_.empty()) path_ = "/";
     return Progress::done;
   }
 
+  [[nodiscard]] std::string_view without_default_port(std::string_view authority) const {
+    if (authority.ends_with(':')) authority.remove_suffix(1);
+    if (authority.ends_with(default_port_)) {
+      authority.remove_suffix(default_port_.size());
+    }
+    return authority;
+  }
+
   std::string_view method_;
   std::string_view target_;
+  std::string_view authority_;  // of an absolute-form target
+  std::string_view default_port_;
   std::string_view path_view_;
   std::string_view query_;
   std::string path_;

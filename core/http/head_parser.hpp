@@ -3,9 +3,9 @@
 // sections 2.2, 5, 6, 11.2). Refused among others: bare CR or LF line ends, obs-fold, space before
 // the colon, NUL and other control bytes, Content-Length with Transfer-Encoding, two or unequal or
 // signed lengths, any transfer coding but a single "chunked", chunked in HTTP/1.0, no or two Host
-// fields in HTTP/1.1. Bytes are judged in order and each refusal depends only on the bytes before
-// it: however the input is cut, the answer is the same, and a bad head is refused at its first bad
-// byte or line.
+// fields in HTTP/1.1, a Host field that differs from an absolute-form target. Bytes are judged in
+// order and each refusal depends only on the bytes before it: however the input is cut, the answer
+// is the same, and a bad head is refused at its first bad byte or line.
 #pragma once
 
 #include <optional>
@@ -32,8 +32,8 @@ struct Refused {
   std::string detail;  // what was wrong, for the client
 };
 
-// input: everything received so far, from the first byte of the head on. One empty line in front of
-// a request is skipped. NeedMore is only returned while limits::kHeadBytesMax is not reached.
+// input: everything received so far, from the first byte of the head on. Empty lines in front of
+// a request are skipped. NeedMore is only returned while limits::kHeadBytesMax is not reached.
 [[nodiscard]] std::variant<NeedMore, Parsed<RequestHead>, Refused> parse_request_head(Bytes input);
 
 // request_method decides whether a body follows (HEAD). 1xx heads are returned like any other.

@@ -105,6 +105,14 @@ class WriteAheadBuffer {
   [[nodiscard]] virtual Result<void> health() const = 0;
   // health(), but a connection that was just lost gets until the deadline to come back.
   virtual Task<Result<void>> ready(Deadline deadline) = 0;
+  // How many bytes the server's memory lacks, its reserve kept, to take `bytes` more; 0 = they fit.
+  // Judged from the figures of the last check and what came and went since, without asking.
+  [[nodiscard]] virtual std::uint64_t missing_room(std::uint64_t bytes) const {
+    static_cast<void>(bytes);
+    return 0;
+  }
+  // Bytes a second that leave the buffer at present; 0 where that is not known.
+  [[nodiscard]] virtual double drain_per_second() const { return 0; }
   [[nodiscard]] virtual std::uint32_t partition_of(const std::optional<IdempotencyKey>& key) = 0;
 
   // --- ingest ---

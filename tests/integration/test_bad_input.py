@@ -224,7 +224,8 @@ class SlowClients(harness.DaybookTest):
 
 
 class Memory(harness.DaybookTest):
-    settings = {"ingest.memory_max": "16MiB", "ingest.admission_wait": "300ms"}
+    settings = {"ingest.memory_max": "16MiB", "ingest.client_memory_max": "16MiB",
+                "ingest.admission_wait": "300ms"}
 
     def test_a_request_that_gets_no_share_of_memory_is_503_and_the_others_go_on(self):
         held = []

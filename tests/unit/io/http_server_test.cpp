@@ -399,7 +399,108 @@ TEST_F(HttpServer, a_refusal_can_be_read_by_a_client_that_still_sends) {
   EXPECT_TRUE(orderly) << "a reset would have thrown the answer away";
 }
 
+TEST_F(HttpServer, a_body_below_the_least_rate_is_a_408_after_its_grace) {
+  settings_.body_rate_min = 1000;
+  settings_.body_rate_grace = 400ms;
+  std::string answer;
+  core::Duration took{};
+  serve([&] {
+    RawClient client(port());
+    client.send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\n");
+    const auto began = std::chrono::steady_clock::now();
+    while (std::chrono::steady_clock::now() - began < 1700ms && client.send("0123456789")) {
+      std::this_thread::sleep_for(50ms);  // 200 bytes a second
+    }
+    answer = client.receive_until("late");
+    took = std::chrono::steady_clock::now() - began;
+  });
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 408 ")) << answer;
+  EXPECT_GE(took, 390ms);
+  ASSERT_EQ(seen_.body_errors.size(), 1u);
+  EXPECT_EQ(seen_.body_errors[0], core::Code::timeout);
+}
+
+TEST_F(HttpServer, a_body_that_keeps_the_least_rate_goes_on_past_the_grace) {
+  settings_.body_rate_min = 1000;
+  settings_.body_rate_grace = 200ms;
+  std::string answer;
+  serve([&] {
+    RawClient client(port());
+    client.send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 4000\r\n\r\n");
+    for (int i = 0; i < 10; ++i) {
+      client.send(std::string(400, 'x'));  // 4,000 bytes a second
+      std::this_thread::sleep_for(100ms);
+    }
+    answer = client.receive_until("\r\n\r\n");
+  });
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 ")) << answer;
+}
+
 // --- many connections, and the end ---
+
+TEST_F(HttpServer, an_address_with_too_many_connections_is_told_so) {
+  settings_.connections_per_address_max = 2;
+  settings_.header_timeout = 20s;
+  std::string refusal;
+  std::string later;
+  serve([&] {
+    RawClient first(port());
+    RawClient second(port());
+    first.send(post("a"));
+    first.receive_until("/echo:a");
+    second.send(post("b"));
+    second.receive_until("/echo:b");
+    RawClient third(port());
+    refusal = third.receive_all();
+    third.finish_sending();
+    first.finish_sending();
+    first.receive_all();
+    RawClient fourth(port());
+    fourth.send(post("d", "Connection: close\r\n"));
+    later = fourth.receive_all();
+  });
+  EXPECT_TRUE(refusal.starts_with("HTTP/1.1 429 ")) << refusal;
+  EXPECT_NE(refusal.find("Connection: close"), std::string::npos);
+  EXPECT_NE(later.find("/echo:d"), std::string::npos) << later;
+}
+
+TEST_F(HttpServer, connections_that_only_wait_make_room_for_others) {
+  settings_.connections_max = 2;
+  settings_.header_timeout = 20s;
+  std::string answer;
+  std::string silent_got = "?";
+  core::Duration took{};
+  serve([&] {
+    RawClient silent(port());
+    RawClient slow(port());
+    slow.send("GET / HTTP/1.1\r\n");
+    std::this_thread::sleep_for(1200ms);
+    const auto began = std::chrono::steady_clock::now();
+    RawClient good(port());
+    good.send(post("in", "Connection: close\r\n"));
+    answer = good.receive_all();
+    took = std::chrono::steady_clock::now() - began;
+    silent_got = silent.receive_all();
+  });
+  EXPECT_NE(answer.find("/echo:in"), std::string::npos) << answer;
+  EXPECT_LT(took, 3s);
+  EXPECT_EQ(silent_got, "") << "the one that waited longest was ended";
+}
+
+TEST_F(HttpServer, requests_being_served_never_make_room) {
+  settings_.connections_max = 1;
+  std::string answer;
+  serve([&] {
+    RawClient busy(port());
+    busy.send("GET /slow HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+    std::this_thread::sleep_for(50ms);
+    RawClient other(port());
+    other.send(post("x", "Connection: close\r\n"));
+    answer = busy.receive_all();
+    EXPECT_NE(other.receive_all().find("/echo:x"), std::string::npos);
+  });
+  EXPECT_NE(answer.find("slow"), std::string::npos) << answer;
+}
 
 TEST_F(HttpServer, holds_no_more_connections_than_it_may) {
   settings_.connections_max = 5;

@@ -93,7 +93,11 @@ TEST(ChunkedDecoder, refuses_every_other_form_of_size) {
         "\xEF\xBC\x91\r\n"}) {
     EXPECT_TRUE(refused(input)) << input;
   }
-  EXPECT_FALSE(refused("FFFFFFFFFFFFFFFF\r\nabc"));
+  EXPECT_FALSE(refused("40000000\r\nabc"));
+  for (const std::string_view huge :
+       {"40000001", "100000001", "7FFFFFFFFFFFFFFF", "8000000000000000", "FFFFFFFFFFFFFFFF"}) {
+    EXPECT_TRUE(refused(std::string(huge) + "\r\nabc")) << huge;
+  }
   EXPECT_TRUE(decode("0000000000000000\r\n\r\n", 1, 1).done);
 }
 
@@ -122,6 +126,17 @@ TEST(ChunkedDecoder, refuses_malformed_trailers) {
         "0\r\nX: y\n\r\n", "0\r\nX: y\r\n z\r\n\r\n", "0\r\n: y\r\n\r\n", "0\r\nX: \x01\r\n\r\n",
         "0\r\nX: y\rz"}) {
     EXPECT_TRUE(refused(input)) << input;
+  }
+}
+
+TEST(ChunkedDecoder, refuses_trailers_that_would_frame_or_route_the_message) {
+  for (const std::string_view name :
+       {"Content-Length", "transfer-ENCODING", "Host", "Connection", "Expect"}) {
+    EXPECT_TRUE(refused("0\r\nX: y\r\n" + std::string(name) + ": 1\r\n\r\n")) << name;
+  }
+  for (const std::string_view name : {"Content-Type", "Trailer", "Host-Name", "Hos",
+                                      "Transfer-Encoding-X", "X-Content-Length", "Digest"}) {
+    EXPECT_TRUE(decode("0\r\n" + std::string(name) + ": 1\r\n\r\n", 1, 1).done) << name;
   }
 }
 

@@ -92,7 +92,9 @@ TEST(RequestHead, has_strict_request_lines) {
     EXPECT_EQ(refusal("GET / " + std::string(version) + "\r\nHost: h\r\n\r\n"), 505) << version;
   }
   EXPECT_EQ(refusal("\r\n" + get("/")), 0);
-  EXPECT_EQ(refusal("\r\n\r\n" + get("/")), 400);
+  EXPECT_EQ(refusal("\r\n\r\n" + get("/")), 0);
+  EXPECT_EQ(refusal("\n" + get("/")), 400);
+  EXPECT_EQ(refusal("\r" + get("/")), 400);
   EXPECT_EQ(refusal("\n" + get("/")), 400);
 }
 
@@ -174,9 +176,9 @@ TEST(RequestHead, takes_the_path_of_each_form_of_target) {
                                   {"GET", "/a?b?c", "/a", "b?c"},
                                   {"GET", "//double", "//double", ""},
                                   {"GET", "/%2e%2e/%2F", "/..//", ""},
-                                  {"GET", "http://h.example:80/a?b", "/a", "b"},
+                                  {"GET", "http://H:80/a?b", "/a", "b"},
                                   {"GET", "HTTPS://h?b", "/", "b"},
-                                  {"GET", "http://[::1]", "/", ""},
+                                  {"GET", "http://h", "/", ""},
                                   {"OPTIONS", "*", "*", ""},
                                   {"CONNECT", "h:443", "", ""}}) {
     const auto head = accepted(std::string(row.method) + " " + std::string(row.target) +
@@ -245,7 +247,53 @@ TEST(RequestHead, keeps_the_connection_as_version_and_tokens_say) {
   EXPECT_FALSE(accepted(post("", "HTTP/1.0")).keep_alive);
   EXPECT_FALSE(accepted(post("Connection: xkeep-alive\r\n", "HTTP/1.0")).keep_alive);
   EXPECT_TRUE(accepted(post("Connection: ,Keep-Alive\r\n", "HTTP/1.0")).keep_alive);
-  EXPECT_TRUE(accepted(post("Connection: upgrade\r\nUpgrade: h2c\r\n")).keep_alive);
+}
+
+// What follows them is another protocol for some readers.
+TEST(RequestHead, ends_the_connection_behind_an_upgrade_and_behind_methods_nobody_knows) {
+  EXPECT_FALSE(accepted(post("Connection: x, Upgrade\r\nUpgrade: h2c\r\n")).keep_alive);
+  EXPECT_TRUE(accepted(post("Upgrade: h2c\r\n")).keep_alive) << "not asked for";
+  for (const std::string_view method : {"get", "PRI", "BREW", "TRACE", "GETX"}) {
+    EXPECT_FALSE(accepted(std::string(method) + " / HTTP/1.1\r\nHost: h\r\n\r\n").keep_alive)
+        << method;
+  }
+  EXPECT_FALSE(accepted("CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n").keep_alive);
+}
+
+TEST(RequestHead, refuses_fields_that_another_reader_would_take_for_framing) {
+  for (const std::string_view fields :
+       {"Content_Length: 5\r\n", "transfer_encoding: chunked\r\n", "Connection: Content-Length\r\n",
+        "Connection: close, transfer-encoding\r\n", "Connection: keep-alive,HOST\r\n"}) {
+    EXPECT_EQ(refusal(post(fields)), 400) << fields;
+  }
+  EXPECT_EQ(refusal(post("Connection: TE\r\nTE: trailers\r\nX_Content_Length: 1\r\n")), 0);
+}
+
+TEST(RequestHead, has_the_host_of_an_absolute_target_in_its_host_field) {
+  const auto with = [](std::string_view target, std::string_view host) {
+    return refusal("GET " + std::string(target) + " HTTP/1.1\r\nHost: " + std::string(host) +
+                   "\r\n\r\n");
+  };
+  for (const auto& [target, host] :
+       std::vector<std::pair<std::string_view, std::string_view>>{{"http://a/", "A"},
+                                                                  {"http://a:80/", "a"},
+                                                                  {"http://a/", "a:80"},
+                                                                  {"http://a:/", "a"},
+                                                                  {"https://a/", "a:443"},
+                                                                  {"http://a:81?x", "a:81"},
+                                                                  {"http://[::1]:80", "[::1]"}}) {
+    EXPECT_EQ(with(target, host), 0) << target << ' ' << host;
+  }
+  for (const auto& [target, host] :
+       std::vector<std::pair<std::string_view, std::string_view>>{{"http://a/", "b"},
+                                                                  {"http://a:81/", "a"},
+                                                                  {"https://a/", "a:80"},
+                                                                  {"http://a/", "a."},
+                                                                  {"http://a:8/", "a:80"},
+                                                                  {"http://[::1]/", "[::2]"}}) {
+    EXPECT_EQ(with(target, host), 400) << target << ' ' << host;
+  }
+  EXPECT_EQ(refusal("GET http://a/ HTTP/1.0\r\n\r\n"), 0) << "HTTP/1.0 needs no Host";
 }
 
 TEST(RequestHead, may_be_as_large_as_the_bound_and_no_larger) {

@@ -1,0 +1,80 @@
+#include "api/memory_plan.hpp"
+
+#include <algorithm>
+#include <thread>
+
+#include "core/limits.hpp"
+#include "core/text.hpp"
+
+namespace daybook::api {
+namespace {
+
+// A sealed record is at most this much larger than its payload: envelope, seek table, zstd's
+// overhead.
+constexpr std::uint64_t kSealedOverhead = core::limits::kEnvelopeBytesMax + 64 * core::KiB;
+
+// One connection: a head being read (its room, and the parsed copy), a coroutine frame and answers.
+constexpr std::uint64_t kConnectionBytes = 3 * core::limits::kHeadBytesMax;
+
+// A zstd context of the highest level in use here, on a block.
+constexpr std::uint64_t kWorkerBytes = 4 * core::MiB;
+
+// Code, the allocator's caches, SQLite's page cache, rows of queries, log lines.
+constexpr std::uint64_t kFixedBytes = 64 * core::MiB;
+
+std::uint64_t mebibytes(std::uint64_t bytes) {
+  return (bytes + core::MiB - 1) / core::MiB;
+}
+
+}  // namespace
+
+std::size_t worker_threads(const core::Config& config) {
+  if (config.server_worker_threads != 0) return config.server_worker_threads;
+  return std::max(1U, std::thread::hardware_concurrency());
+}
+
+std::vector<MemoryUser> memory_users(const core::Config& config, std::size_t worker_threads) {
+  const std::uint64_t sealed = config.ingest_body_bytes_max + kSealedOverhead;
+  return {
+      {"payloads", config.ingest_memory_max, "ingest.memory_max"},
+      {"kept blocks", config.ingest_memory_max / 4, "ingest.memory_max"},
+      {std::to_string(config.server_connections_max) + " connections",
+       config.server_connections_max * kConnectionBytes, "server.connections_max"},
+      {"archive stage", config.pipeline_archive_concurrency * 2 * sealed,
+       "pipeline.archive_concurrency"},
+      {std::to_string(worker_threads) + " workers", worker_threads * kWorkerBytes,
+       "server.worker_threads"},
+      {"code and caches about", kFixedBytes, ""},
+  };
+}
+
+std::uint64_t memory_sum(const std::vector<MemoryUser>& users) {
+  std::uint64_t sum = 0;
+  for (const MemoryUser& user : users) sum += user.bytes_max;
+  return sum;
+}
+
+std::string memory_text(const std::vector<MemoryUser>& users) {
+  std::string text;
+  for (const MemoryUser& user : users) {
+    if (!text.empty()) text += " + ";
+    text += user.name + " " + std::to_string(mebibytes(user.bytes_max)) + " MiB";
+  }
+  return text + " = " + std::to_string(mebibytes(memory_sum(users))) + " MiB";
+}
+
+core::Result<void> check_memory(const std::vector<MemoryUser>& users, std::uint64_t memory_max) {
+  const std::uint64_t sum = memory_sum(users);
+  if (memory_max == 0 || sum <= memory_max) return {};
+  const MemoryUser* largest = nullptr;
+  for (const MemoryUser& user : users) {
+    if (user.lower_by.empty()) continue;
+    if (largest == nullptr || user.bytes_max > largest->bytes_max) largest = &user;
+  }
+  return core::fail(core::Code::invalid_argument, core::Origin::self, core::Retry::never,
+                    "node.memory_max is " + core::format_size(memory_max) +
+                        " but at worst this configuration takes " + memory_text(users) +
+                        ". Lower " + largest->lower_by + " first, or raise node.memory_max.");
+}
+
+}  // namespace daybook::api
