@@ -35,7 +35,10 @@ class Records {
   core::Task<int> payload(io::HttpExchange& exchange, std::string id);
   core::Task<int> list(io::HttpExchange& exchange);
   core::Task<int> parked(io::HttpExchange& exchange);
+  core::Task<int> show_parked(io::HttpExchange& exchange, std::string id);
   core::Task<int> replay(io::HttpExchange& exchange);
+  // Throws one parked record away; wants a reason, and keeps it.
+  core::Task<int> drop(io::HttpExchange& exchange);
 
  private:
   // Where a record's bytes are and what is known of it.
@@ -43,8 +46,10 @@ class Records {
     core::MetadataRow row;  // of a buffered record: what is known so far
     bool indexed = false;
     bool parked = false;
+    std::optional<core::DroppedRecord> dropped;  // then row holds the id only
   };
   core::Task<core::Result<Found>> find(std::string id);
+  core::Task<core::Result<core::DroppedRecord>> account_for(core::RecordId id);
   [[nodiscard]] std::string state_of(const Found& found) const;
   core::Task<core::Result<core::ByteVector>> read_stored(const Found& found, std::uint64_t offset,
                                                          std::uint64_t length);

@@ -115,6 +115,8 @@ class HttpServer::Session final : public HttpExchange {
     co_return sent;
   }
 
+  [[nodiscard]] std::string peer() const override { return stream_->peer(); }
+
  private:
   // Reads until a whole head is there. False: the connection is over (a refusal was answered).
   Task<bool> read_head(bool first) {

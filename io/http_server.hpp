@@ -50,6 +50,8 @@ class HttpExchange {
   // A long answer: its head with the body's length, then the body in pieces that add up to it.
   virtual core::Task<core::Result<void>> begin(HttpAnswer answer, std::uint64_t body_bytes) = 0;
   virtual core::Task<core::Result<void>> write(core::Slices slices) = 0;
+  // The client's address; empty where it is not known.
+  [[nodiscard]] virtual std::string peer() const { return {}; }
 };
 
 class HttpServer {

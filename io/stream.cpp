@@ -142,6 +142,15 @@ class SocketStream final : public Stream {
     socket_.lowest_layer().close(ignored);
   }
 
+  [[nodiscard]] std::string peer() const override {
+    if constexpr (std::is_same_v<Socket, tcp::socket>) {
+      error_code error;
+      const auto endpoint = socket_.remote_endpoint(error);
+      if (!error) return Endpoint{endpoint.address().to_string(), endpoint.port(), {}}.str();
+    }
+    return {};
+  }
+
  private:
   void cancel() {
     error_code ignored;

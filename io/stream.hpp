@@ -34,6 +34,8 @@ class Stream {
   virtual void shutdown_write() = 0;
   // Ends the connection now; waits in progress end with Code::closed. Safe to call twice.
   virtual void close() = 0;
+  // The other end's address, for logs and records; empty where it has none.
+  [[nodiscard]] virtual std::string peer() const { return {}; }
 };
 
 // Where to connect or listen: a host and port, or a Unix socket's path.
