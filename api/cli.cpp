@@ -273,10 +273,20 @@ void add_parked(CLI::App& app, Choices& choices) {
   CLI::App* replay = command->add_subcommand("replay", "Sends them through the pipeline again");
   replay->add_option("ID", choices.parked.ids, "Record ids")->type_name("");
   replay->add_flag("--all", choices.parked.all, "All parked records");
-  for (CLI::App* sub : {list, show, replay}) sub->fallthrough();
+  CLI::App* drop =
+      command->add_subcommand("drop", "Destroys one of them; the reason and its facts are kept");
+  drop->add_option("ID", choices.parked.ids, "The record's id")
+      ->required()
+      ->expected(1)
+      ->type_name("");
+  drop->add_option("--reason", choices.parked.reason, "Why; it is kept with the record's facts")
+      ->required();
+  drop->add_flag("--yes", choices.parked.yes, "Do not ask");
+  for (CLI::App* sub : {list, show, replay, drop}) sub->fallthrough();
   list->callback(run_with(ParkedOptions::Action::list));
   show->callback(run_with(ParkedOptions::Action::show));
   replay->callback(run_with(ParkedOptions::Action::replay));
+  drop->callback(run_with(ParkedOptions::Action::drop));
   command->require_subcommand(0, 1);
   command->footer(
       "Parked records are not lost: they stay in the buffer, and those that an outage parked are\n"
@@ -284,7 +294,8 @@ void add_parked(CLI::App& app, Choices& choices) {
       "\n"
       "Examples:\n"
       "  daybook parked\n"
-      "  daybook parked replay --all");
+      "  daybook parked replay --all\n"
+      "  daybook parked drop 019a9c3e-7d10-7abc-8def-0123456789ab --reason \"a test by Ada\"");
   // Parents call back after their subcommands, so a choice that was made must stay.
   command->callback([&choices, run_with] {
     if (!choices.command) run_with(ParkedOptions::Action::list)();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iostream>
 
 #include <unistd.h>
 
@@ -269,17 +270,37 @@ int list_parked(const ParkedOptions& options) {
 }
 
 int show_parked(const ParkedOptions& options) {
-  const auto record = get_json(options.server, "/v1/records/" + options.ids.front());
+  const auto record = get_json(options.server, "/v1/parked/" + options.ids.front());
   if (!record) return failure("parked show", record.error().detail);
-  if (options.json) {
-    print(boost::json::serialize(*record) + "\n");
-    return kExitOk;
+  print(options.json ? boost::json::serialize(*record) + "\n" : describe_members(*record, 0));
+  return kExitOk;
+}
+
+// Asks on a terminal; elsewhere --yes must have been given.
+bool confirmed(const ParkedOptions& options, const boost::json::value& record) {
+  if (options.yes) return true;
+  if (!is_terminal(STDIN_FILENO)) {
+    print_error("daybook parked drop: nobody can be asked here; add --yes.\n");
+    return false;
   }
-  print(describe_members(*record, 0));
-  if (text_of(*record, "state") != "parked") {
-    return failure("parked show", "this record is not parked; its state is " +
-                                      printable(text_of(*record, "state")) + ".");
-  }
+  print_error(
+      describe_members(record, 0) +
+      "\nIts bytes will be destroyed; the reason and these facts are kept. Drop it? [y/N] ");
+  std::string line;
+  std::getline(std::cin, line);
+  return line == "y" || line == "yes";
+}
+
+int drop_parked(const ParkedOptions& options) {
+  const auto record = get_json(options.server, "/v1/parked/" + options.ids.front());
+  if (!record) return failure("parked drop", record.error().detail);
+  if (!confirmed(options, *record)) return failure("parked drop", "nothing was dropped.");
+  QueryBuilder query;
+  query.add("id", options.ids.front()).add("reason", options.reason);
+  const auto answer = post_json(options.server, "/v1/parked/drop" + query.str());
+  if (!answer) return failure("parked drop", answer.error().detail);
+  print(options.json ? boost::json::serialize(*answer) + "\n"
+                     : "dropped " + options.ids.front() + "; daybook get shows the account.\n");
   return kExitOk;
 }
 
@@ -327,6 +348,12 @@ int run_parked(const ParkedOptions& options) {
         return usage_error("parked replay", "name record ids, or --all, but not both.");
       }
       return replay_parked(options);
+    case ParkedOptions::Action::drop:
+      if (options.ids.size() != 1) return usage_error("parked drop", "name one record id.");
+      if (core::trim(options.reason).empty()) {
+        return usage_error("parked drop", "say why: --reason TEXT. It is kept.");
+      }
+      return drop_parked(options);
   }
   return kExitUsage;
 }

@@ -31,9 +31,11 @@ struct ListOptions {
 [[nodiscard]] int run_ls(const ListOptions& options);
 
 struct ParkedOptions {
-  enum class Action { list, show, replay } action = Action::list;
+  enum class Action { list, show, replay, drop } action = Action::list;
   ServerAddress server;
-  std::vector<std::string> ids;  // one for show
+  std::vector<std::string> ids;  // one for show and drop
+  std::string reason;            // drop
+  bool yes = false;              // drop: do not ask
   bool all = false;              // replay
   bool json = false;
 };

@@ -35,13 +35,13 @@ std::string render_checks(const boost::json::value& checks) {
 
 std::string render_records(const boost::json::value& records) {
   std::string text;
-  for (const char* name : {"accepted", "released", "pending", "parked"}) {
+  for (const char* name : {"accepted", "released", "pending", "parked", "dropped"}) {
     text += (text.empty() ? "" : ", ") + std::to_string(count_of(records, name)) + " " + name;
   }
   const double unaccounted = number_of(records, "unaccounted").value_or(0);
   if (unaccounted != 0) {
     text += "\n          UNACCOUNTED FOR: " + std::to_string(static_cast<long long>(unaccounted)) +
-            " (accepted must equal released + pending + parked; see the runbook)";
+            " (accepted must equal released + pending + parked + dropped; see the runbook)";
   }
   return text;
 }

@@ -25,6 +25,7 @@ json::object parked_object(const core::ParkedRecord& record) {
           {"reason", record.reason},
           {"retryable", record.retryable},
           {"attempts", record.attempts},
+          {"starts", record.starts},
           {"parked_at", core::format_time(record.parked_at)},
           {"stored_size", record.entry.stored_size}};
 }
@@ -118,6 +119,32 @@ std::string page_json(const std::vector<core::MetadataRow>& rows, std::uint32_t 
   json::object page = {{"records", std::move(records)}, {"next_cursor", nullptr}};
   if (rows.size() == limit) page["next_cursor"] = rows.back().envelope.id.str();
   return json::serialize(page) + "\n";
+}
+
+std::string unreadable_json(const core::ParkedRecord& record) {
+  const json::object object = {{"id", record.entry.id.str()},
+                               {"stored_size", record.entry.stored_size},
+                               {"stored_sha256", record.entry.stored_sha256.hex()},
+                               {"state", "parked"},
+                               {"parked", parked_object(record)}};
+  return json::serialize(object) + "\n";
+}
+
+std::string dropped_json(const core::DroppedRecord& record) {
+  const json::value sha256 =
+      record.sha256 ? json::value(record.sha256->hex()) : json::value(nullptr);
+  const json::object object = {{"id", record.id.str()},
+                               {"size", record.size},
+                               {"stored_size", record.parked.entry.stored_size},
+                               {"sha256", sha256},
+                               {"stored_sha256", record.parked.entry.stored_sha256.hex()},
+                               {"state", "dropped"},
+                               {"dropped",
+                                {{"at", core::format_time(record.dropped_at)},
+                                 {"who", text_or_null(record.who)},
+                                 {"reason", record.reason}}},
+                               {"parked", parked_object(record.parked)}};
+  return json::serialize(object) + "\n";
 }
 
 std::string parked_json(const std::vector<core::ParkedRecord>& records) {

@@ -16,6 +16,9 @@ namespace daybook::api {
 // next_cursor is the last id where a further page may follow.
 [[nodiscard]] std::string page_json(const std::vector<core::MetadataRow>& rows,
                                     std::uint32_t limit);
+// Of a parked record whose envelope cannot be read: what is known without it.
+[[nodiscard]] std::string unreadable_json(const core::ParkedRecord& record);
+[[nodiscard]] std::string dropped_json(const core::DroppedRecord& record);
 [[nodiscard]] std::string parked_json(const std::vector<core::ParkedRecord>& records);
 
 // ?since=&until=&source=&type=&subject=&state=&tenant=&limit=&cursor=; an error names the

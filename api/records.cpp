@@ -57,7 +57,7 @@ Task<Result<Records::Found>> Records::find(std::string id) {
   // Twice, because the record may move from the buffer to the metadata store between the looks.
   for (int look = 0; look < 2; ++look) {
     auto row = co_await services_.metadata.find(*parsed, deadline());
-    if (row && *row) co_return Found{std::move(**row), true, false, false};
+    if (row && *row) co_return Found{std::move(**row), true, false, false, {}};
     auto spooled = co_await find_spooled(*parsed);
     if (!spooled) co_return pass(std::move(spooled));
     if (*spooled) co_return std::move(**spooled);
@@ -74,6 +74,14 @@ Task<Result<Records::Found>> Records::find(std::string id) {
     // "Not here" must not be said while one of the two places cannot be asked.
     if (!row) co_return pass(std::move(row));
     if (!head) co_return pass(std::move(head));
+  }
+  auto dropped = co_await services_.buffer.dropped(*parsed, deadline());
+  if (!dropped) co_return pass(std::move(dropped));
+  if (*dropped) {
+    Found found;
+    found.row.envelope.id = *parsed;
+    found.dropped = std::move(**dropped);
+    co_return found;
   }
   co_return unknown_record(id);
 }
@@ -103,6 +111,7 @@ std::string Records::state_of(const Found& found) const {
   if (found.indexed) return found.row.state;
   if (found.spooled) return "spooled";
   if (found.parked) return "parked";
+  if (found.dropped) return "dropped";
   const core::pipeline::Pipeline* pipeline = services_.pipeline;
   const std::string_view stage =
       pipeline != nullptr ? pipeline->stage_of(found.row.envelope.id) : std::string_view();
@@ -154,13 +163,14 @@ Task<int> Records::show(io::HttpExchange& exchange, std::string id) {
   }
   const auto found = co_await find(std::move(id));
   if (!found) co_return co_await answer(exchange, found.error());
+  if (found->dropped) {
+    co_return co_await answer(exchange, json_answer(200, dropped_json(*found->dropped)));
+  }
   core::ParkedRecord details;
   if (found->parked) {
-    const auto all = co_await services_.buffer.parked(deadline());
-    if (!all) co_return co_await answer(exchange, all.error());
-    const auto place = std::ranges::find(*all, found->row.envelope.id,
-                                         [](const auto& record) { return record.entry.id; });
-    if (place != all->end()) details = *place;
+    auto parked = co_await services_.buffer.find_parked(found->row.envelope.id, deadline());
+    if (!parked) co_return co_await answer(exchange, parked.error());
+    if (*parked) details = std::move(**parked);
   }
   co_return co_await answer(exchange,
                             json_answer(200, record_json(found->row, state_of(*found),
@@ -170,6 +180,14 @@ Task<int> Records::show(io::HttpExchange& exchange, std::string id) {
 Task<int> Records::payload(io::HttpExchange& exchange, std::string id) {
   auto found = co_await find(std::move(id));
   if (!found) co_return co_await answer(exchange, found.error());
+  if (found->dropped) {
+    co_return co_await answer(
+        exchange,
+        problem(410, "dropped",
+                "This record was dropped at " + core::format_time(found->dropped->dropped_at) +
+                    "; its bytes are gone. GET /v1/records/" + found->row.envelope.id.str() +
+                    " says by whom and why."));
+  }
   const std::uint64_t size = found->row.envelope.size;
   const std::string etag = "\"" + found->row.envelope.sha256.hex() + "\"";
   const auto& fields = exchange.head().fields;

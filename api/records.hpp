@@ -38,7 +38,10 @@ class Records {
   core::Task<int> payload(io::HttpExchange& exchange, std::string id);
   core::Task<int> list(io::HttpExchange& exchange);
   core::Task<int> parked(io::HttpExchange& exchange);
+  core::Task<int> show_parked(io::HttpExchange& exchange, std::string id);
   core::Task<int> replay(io::HttpExchange& exchange);
+  // Throws one parked record away; wants a reason, and keeps it.
+  core::Task<int> drop(io::HttpExchange& exchange);
 
   // Waits until the record is archived or indexed. False when it is not by then.
   core::Task<bool> wait_for(core::RecordId id, Level level, core::Deadline deadline);
@@ -50,11 +53,13 @@ class Records {
     bool indexed = false;
     bool parked = false;
     bool spooled = false;
+    std::optional<core::DroppedRecord> dropped;  // then row holds the id only
   };
   core::Task<core::Result<Found>> find(std::string id);
   core::Task<core::Result<std::optional<Found>>> find_spooled(core::RecordId id);
   core::Task<core::Result<void>> long_poll(const core::http::RequestHead& head,
                                            const std::string& id);
+  core::Task<core::Result<core::DroppedRecord>> account_for(core::RecordId id);
   [[nodiscard]] std::string state_of(const Found& found) const;
   core::Task<core::Result<core::ByteVector>> read_stored(const Found& found, std::uint64_t offset,
                                                          std::uint64_t length);

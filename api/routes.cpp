@@ -33,7 +33,19 @@ Task<core::Result<void>> drop_small_body(io::HttpExchange& exchange) {
   co_return core::Result<void>{};
 }
 
-enum class Page { records, record, payload, parked, replay, livez, readyz, status, metrics };
+enum class Page {
+  records,
+  record,
+  payload,
+  parked,
+  parked_record,
+  replay,
+  drop,
+  livez,
+  readyz,
+  status,
+  metrics
+};
 
 }  // namespace
 
@@ -51,6 +63,8 @@ Task<> Routes::handle(io::HttpExchange& exchange) {
       Route{"/v1/records/{id}/payload", Page::payload, "GET, HEAD"},
       Route{"/v1/parked", Page::parked, "GET, HEAD"},
       Route{"/v1/parked/replay", Page::replay, "POST"},
+      Route{"/v1/parked/drop", Page::drop, "POST"},
+      Route{"/v1/parked/{id}", Page::parked_record, "GET, HEAD"},
       Route{"/v1/status", Page::status, "GET, HEAD"},
       Route{"/livez", Page::livez, "GET, HEAD"},
       Route{"/readyz", Page::readyz, "GET, HEAD"},
@@ -97,7 +111,8 @@ Task<int> Routes::dispatch(io::HttpExchange& exchange, const Route& route, std::
   const core::http::RequestHead& head = exchange.head();
   const bool read = head.method == "GET" || head.method == "HEAD";
   const bool write = head.method == "POST";
-  if (!(read && route.page != Page::replay) && !(write && route.page == Page::replay)) {
+  const bool acts = route.page == Page::replay || route.page == Page::drop;
+  if (!(read && !acts) && !(write && acts)) {
     const bool takes_none = route.page == Page::records && write;
     io::HttpAnswer answer =
         problem(405, "method_not_allowed",
@@ -117,6 +132,10 @@ Task<int> Routes::dispatch(io::HttpExchange& exchange, const Route& route, std::
       co_return co_await services_.records.parked(exchange);
     case Page::replay:
       co_return co_await services_.records.replay(exchange);
+    case Page::parked_record:
+      co_return co_await services_.records.show_parked(exchange, std::move(id));
+    case Page::drop:
+      co_return co_await services_.records.drop(exchange);
     case Page::readyz:
       co_return co_await send(exchange, ready());
     case Page::status:

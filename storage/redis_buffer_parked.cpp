@@ -94,7 +94,7 @@ std::string to_json(const core::DroppedRecord& record) {
   object["who"] = record.who;
   object["dropped_at"] = core::format_time(record.dropped_at);
   object["dropped_reason"] = record.reason;
-  object["sha256"] = record.sha256.hex();
+  object["sha256"] = record.sha256 ? json::value(record.sha256->hex()) : json::value(nullptr);
   object["size"] = record.size;
   return json::serialize(object);
 }
@@ -109,7 +109,7 @@ std::optional<core::DroppedRecord> dropped_from_json(std::string_view text) {
   record.who = account->text("who");
   record.reason = account->text("dropped_reason");
   record.dropped_at = account->time("dropped_at");
-  record.sha256 = account->digest("sha256");
+  record.sha256 = core::Sha256::from_hex(account->text("sha256"));
   record.size = account->number("size");
   record.parked = std::move(*parked);
   return record;

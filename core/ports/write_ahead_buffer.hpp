@@ -66,9 +66,9 @@ struct DroppedRecord {
   std::string who;     // the client's address or name
   std::string reason;  // his, in his words
   WallTime dropped_at{};
-  Sha256 sha256;  // of the payload
-  std::uint64_t size = 0;
-  ParkedRecord parked;  // why it was parked
+  std::optional<Sha256> sha256;  // of the payload; not known where the stored bytes are damaged
+  std::uint64_t size = 0;        // of the payload, likewise 0
+  ParkedRecord parked;           // why it was parked
 };
 
 enum class BufferState { pending, parked };

@@ -10,7 +10,7 @@ The journal holds the acknowledgements. The checker reads the stores with their 
                a second row or object for one record, or for one idempotency key
   partial      a visible file that zstd cannot open, or a stray file outside .tmp
   residue      entries that a drained buffer still holds
-  unaccounted  accepted - released - pending - parked of the buffer's own counters
+  unaccounted  accepted - released - pending - parked - dropped of the buffer's own counters
 """
 
 import collections
@@ -49,14 +49,14 @@ class Journal:
 
 
 def buffer_figures(redis, partitions=4, prefix="daybook"):
-    """Sums over the partitions: stream length, pending, parked, accepted, released."""
+    """Sums over the partitions: stream length, pending, parked, accepted, released, dropped."""
     total = collections.Counter()
     for number in range(partitions):
         tag = f"{{{prefix}:{number}}}"
         total["stream"] += int(redis.command("XLEN", f"{tag}:wal").strip() or 0)
         total["pending"] += int(redis.command("HLEN", f"{tag}:pending").strip() or 0)
         total["parked"] += int(redis.command("HLEN", f"{tag}:parked").strip() or 0)
-        for field in ("accepted", "released"):
+        for field in ("accepted", "released", "dropped"):
             total[field] += int(redis.command("HGET", f"{tag}:counters", field).strip() or 0)
     return total
 
@@ -145,7 +145,8 @@ def check(journal, archive_dir, sqlite_file, redis, partitions=4):
             report.count("residue", name)
     for key in record_keys(redis):
         report.count("residue", key)
-    gap = figures["accepted"] - figures["released"] - figures["pending"] - figures["parked"]
+    gap = (figures["accepted"] - figures["released"] - figures["pending"] - figures["parked"] -
+           figures["dropped"])
     if gap:
         report.figures["unaccounted"] = gap
         report.examples["unaccounted"].append(dict(figures))

@@ -78,7 +78,8 @@ class Metrics(harness.DaybookTest):
             self.assertEqual(
                 total(found, "daybook_records_accepted_total"),
                 total(found, "daybook_records_released_total") +
-                total(found, "daybook_records_pending") + total(found, "daybook_records_parked"))
+                total(found, "daybook_records_pending") + total(found, "daybook_records_parked") +
+                total(found, "daybook_records_dropped_total"))
         checker.wait_drained(self.redis)
 
         def settled():

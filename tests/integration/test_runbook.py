@@ -58,7 +58,7 @@ class Runbook(RunbookTest):
     def test_status_of_a_healthy_server(self):
         text = self.ask("status")
         self.assertIn("is ready", text)
-        self.assertIn("every accepted record is released, pending or parked", text)
+        self.assertIn("every accepted record is released, pending, parked or dropped", text)
 
     def test_status_of_one_that_refuses(self):
         self.redis.configure("appendfsync", "everysec")

@@ -195,10 +195,13 @@ TEST(PipelineSuspects, an_outage_counts_against_nobody_and_holds_nobody_up) {
 }
 
 TEST(PipelineSuspects, a_last_start_has_nobody_beside_it) {
-  World world({.starts_max = 3});
+  World world({.archive_concurrency = 32, .starts_max = 3});
   const auto id = world.accept("suspected twice");
   static_cast<void>(world.runtime.run(world.node.buffer.read(1, 1ms)));
   world.store->starts[id] = 2;
+  // Somebody is in the middle of an attempt when the trial would begin.
+  const auto first = world.accept("suspected once");
+  static_cast<void>(world.runtime.run(world.node.buffer.read(1, 1ms)));
   world.accept_many(10);
   world.objects.takes = 1s;
   std::size_t beside = 0;
@@ -209,6 +212,8 @@ TEST(PipelineSuspects, a_last_start_has_nobody_beside_it) {
     co_return;
   };
   world.node.pipeline.start();
+  world.runtime.run_for(500ms);
+  world.accept("half a second late");
   for (int step = 0; step < 200 && !world.store->pending.empty(); ++step) {
     world.runtime.run_for(100ms);
     const bool on_trial = world.store->starts.contains(id) && world.store->starts.at(id) == 3;
@@ -216,7 +221,8 @@ TEST(PipelineSuspects, a_last_start_has_nobody_beside_it) {
   }
   EXPECT_TRUE(trial);
   EXPECT_EQ(beside, 1u) << "only the one on trial";
-  EXPECT_EQ(world.released.size(), 11u);
+  EXPECT_TRUE(world.metadata.rows.contains(first));
+  EXPECT_EQ(world.released.size(), 13u);
 }
 
 TEST(PipelineSuspects, a_graceful_stop_does_not_count) {
