@@ -351,6 +351,7 @@ void Server::refresh_metrics() {
     metrics_.set(metrics_.spool_records, figure(spool_->records()));
     metrics_.set(metrics_.spool_bytes, figure(spool_->bytes()));
     metrics_.set(metrics_.spool_quarantined, figure(spool_->quarantined()));
+    metrics_.advance_to(metrics_.spool_contested, figure(spool_replay_->contested()));
     metrics_.advance_to(metrics_.spool_replayed, figure(spool_replay_->replayed()));
   }
   metrics_.set(metrics_.ingest_in_flight_bytes, figure(memory_.used()));

@@ -66,7 +66,12 @@ Task<Result<void>> SpoolReplay::replay(Spool::Spooled where) {
   auto appended = co_await buffer_.append(**object, head->receipt, key, deadline());
   if (!appended && appended.error().code == Code::in_flight) {
     // The key belongs to another record by now (this node could not ask while the buffer was away).
-    // Both were acknowledged, so both are kept.
+    // Both may have been acknowledged, so both are kept.
+    ++contested_;
+    spdlog::warn(
+        "spool: record {} was acknowledged under the idempotency key of another record "
+        "while Redis was away; both are kept",
+        where.id.str());
     appended = co_await buffer_.append(**object, head->receipt, std::nullopt, deadline());
   }
   if (!appended) co_return pass(std::move(appended));

@@ -19,6 +19,8 @@ class SpoolReplay {
   core::Task<> run();  // until close()
   void close();
   [[nodiscard]] std::uint64_t replayed() const { return replayed_; }
+  // Spooled records whose key turned out to be another record's: both are kept.
+  [[nodiscard]] std::uint64_t contested() const { return contested_; }
 
  private:
   // An error means: not now.
@@ -31,6 +33,7 @@ class SpoolReplay {
   const core::Duration append_timeout_;
   std::unique_ptr<core::Signal> stop_;
   std::uint64_t replayed_ = 0;
+  std::uint64_t contested_ = 0;
   bool closing_ = false;
 };
 

@@ -26,6 +26,7 @@ class Fault:
     settings, environment, redis_settings, prefix = {}, {}, {}, ()
     faults_build = False
     tears_spool = False
+    restarts = False            # before the check
     pause_s = (0.05, 0.8)       # of load between two strikes
 
     def prepare(self, world):
@@ -81,9 +82,9 @@ class SpoolCrashPoint(CrashPoint):
         world.redis.kill()
         replaying = point.endswith("replay")
         if replaying:
-            time.sleep(1.0)     # so that there is something to replay
+            time.sleep(2.0)     # so that there is something to replay
         world.daybook.kill()
-        world.restart_daybook({"FAULTS_CRASH": f"{point}:{rng.randint(1, 4)}"})
+        world.restart_daybook({"FAULTS_CRASH": f"{point}:{rng.randint(1, 2)}"})
         if replaying:
             world.redis.start()
         if not world.died_as_planned(20):
@@ -179,6 +180,7 @@ class RedisTrouble(Fault):
 class ArchiveAway(Fault):
     """the archive's folder cannot be written for up to 2 s"""
     name = "archive-away"
+    restarts = True     # a temporary file that was away cannot be deleted before
 
     def strike(self, world, rng):
         away = world.archive_dir + ".away"
@@ -206,7 +208,7 @@ class SqliteLocked(Fault):
 
 class EverythingAway(Fault):
     """Redis, then the spool's turn: killed Redis and a stopped archive together"""
-    name, tears_spool = "redis-and-archive-away", True
+    name, tears_spool, restarts = "redis-and-archive-away", True, True
 
     def strike(self, world, rng):
         world.redis.kill()

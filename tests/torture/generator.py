@@ -9,6 +9,7 @@ import client
 from journal import ACKNOWLEDGED, REFUSED, UNKNOWN
 
 PATIENCE_S = 90     # a record that is not settled by then counts as a hang
+ANSWER_S = 40       # so does a request without an answer
 WORDS = [b'{"verb":"get","user":"alice","code":200}\n', b'{"verb":"delete","user":"bob","code":403}\n',
          b"<Event><Id>4624</Id><Level>0</Level></Event>\n"]
 
@@ -114,7 +115,7 @@ class Generator:
         number = self.journal.begin(digest, len(content), key, purpose)
         status, receipt, outcome = None, None, UNKNOWN
         try:
-            answer = client.post(self.world.port, content, fields, timeout_s=40)
+            answer = client.post(self.world.port, content, fields, timeout_s=ANSWER_S)
             status = answer.status
             if status in (200, 201):
                 outcome, receipt = ACKNOWLEDGED, answer.json()
@@ -127,10 +128,10 @@ class Generator:
             elif 400 <= status < 500:
                 outcome = REFUSED
         except TimeoutError:
-            self.hangs.append(f"no answer in 40 s ({purpose})")
+            self.hangs.append(f"no answer in {ANSWER_S} s ({purpose})")
         except (OSError, client.BrokenAnswer, AssertionError) as error:
             if "timed out" in str(error):
-                self.hangs.append(f"no answer in 40 s ({purpose})")
+                self.hangs.append(f"no answer in {ANSWER_S} s ({purpose})")
         self.journal.end(number, digest, outcome, status, receipt)
         if outcome == UNKNOWN:
             time.sleep(0.02)

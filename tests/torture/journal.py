@@ -15,6 +15,7 @@ class Record:
     def __init__(self, sha256, size, key, purpose):
         self.sha256, self.size, self.key, self.purpose = sha256, size, key, purpose
         self.ids = set()        # as acknowledged
+        self.levels = set()     # the durabilities that receipts stated
         self.refusals = []      # statuses
         self.unknown = 0        # attempts without an answer, or with a 5xx
         self.pending = 0        # attempts that have not ended
@@ -61,6 +62,7 @@ class Journal:
             if outcome == ACKNOWLEDGED:
                 record.ids.add(receipt["id"])
                 level = receipt.get("durability", "?")
+                record.levels.add(level)
                 self.durabilities[level] = self.durabilities.get(level, 0) + 1
             elif outcome == REFUSED:
                 record.refusals.append(status)

@@ -63,8 +63,11 @@ def torture(name, count, seed, quiet=False):
         if drained is None:
             report.count("hang", f"not drained in {world_module.DRAIN_S} s")
         else:
-            judge.check(log, world, report)
             left = world.count_descriptors() - world.descriptors
+            if fault.restarts:
+                world.daybook.stop()
+                world.restart_daybook()
+            judge.check(log, world, report)
             if left > 40:       # pools of connections to Redis and worker files
                 report.count("residue", f"{left} more descriptors than at the start")
         for text in load.hangs:
@@ -85,7 +88,7 @@ def torture(name, count, seed, quiet=False):
         "seconds": round(time.monotonic() - began, 1), "attempts": log.attempts,
         "acknowledged": len(log.acknowledged()), "bytes": load.bytes,
         "durabilities": log.durabilities, "counters": report.counters,
-        "examples": report.examples, "recovery_s": recoveries, "drained_s": drained,
+        "contested": report.contested, "examples": report.examples, "recovery_s": recoveries, "drained_s": drained,
         "clean": report.clean()}
     if not quiet:
         show(result, report)
@@ -100,7 +103,8 @@ def show(result, report):
     verdict = "ok  " if result["clean"] else "FAIL"
     levels = " ".join(f"{name}:{count}" for name, count in result["durabilities"].items())
     print(f"{verdict} {result['fault']:24} {result['strikes']:5} strikes {result['seconds']:6.0f} s "
-          f"{result['acknowledged']:6} acknowledged ({levels})  {result['replay']}", flush=True)
+          f"{result['acknowledged']:6} acknowledged ({levels}) {result['contested']} contested  "
+          f"{result['replay']}", flush=True)
     if not result["clean"]:
         print(f"    {report}", flush=True)
 
