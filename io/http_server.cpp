@@ -95,12 +95,12 @@ class HttpServer::Session final : public HttpExchange {
   [[nodiscard]] std::optional<core::SteadyTime> waiting_since() const { return waiting_since_; }
   void end_waiting() {
     waiting_since_.reset();
-    stream_->close();
+    stream_->hang_up();
   }
 
   // Between requests nothing is lost by leaving.
   void close_if_idle() {
-    if (idle_) stream_->close();
+    if (idle_) stream_->hang_up();
   }
 
   [[nodiscard]] const http::RequestHead& head() const override { return head_; }

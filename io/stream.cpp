@@ -137,6 +137,11 @@ class SocketStream final : public Stream {
     }
   }
 
+  void hang_up() override {
+    error_code ignored;
+    socket_.lowest_layer().shutdown(asio::socket_base::shutdown_both, ignored);
+  }
+
   [[nodiscard]] std::string peer() const override {
     if constexpr (std::is_same_v<Socket, tcp::socket>) {
       error_code none;

@@ -35,6 +35,10 @@ class Stream {
   // The peer's address without its port, so that one client's connections can be counted; "" where
   // it has none.
   [[nodiscard]] virtual std::string peer() const { return {}; }
+  // Both directions end; a read in progress sees the peer's end. For whoever is not the reader:
+  // the descriptor stays, so that a read which io_uring has not been given yet cannot meet another
+  // connection that got its number.
+  virtual void hang_up() {}
   // Ends the connection now; waits in progress end with Code::closed. Safe to call twice.
   virtual void close() = 0;
 };
