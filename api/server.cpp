@@ -60,6 +60,7 @@ Result<storage::RedisBufferSettings> buffer_settings(const core::Config& config,
       std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
   settings.run = core::RecordIdGenerator().next(now, 0).str();
   settings.append_connections = config.buffer_append_connections;
+  settings.replica_timeout = config.buffer_replica_timeout;
   settings.check_interval = config.buffer_check_interval;
   settings.idempotency_window = config.ingest_idempotency_window;
   settings.reservation_lease = config.ingest_reservation_lease;

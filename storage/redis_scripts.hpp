@@ -9,6 +9,7 @@
 //   idempotency key
 //   :starts       hash id -> how often a pending entry was started; 1 where there is no field
 //   :parked_since sorted set of the parked ids by the time in ms; for the age of the oldest only
+//   :replicated   written before a WAIT that is to speak for all earlier writes
 //   :dropped      hash id -> JSON, the account of a parked record that was thrown away; kept
 #pragma once
 
