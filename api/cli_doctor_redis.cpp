@@ -156,7 +156,7 @@ void Doctor::examine_redis() {
   note(Verdict::ok, "redis",
        "version " + value_of(facts.info, "redis_version") + " answers at " + config_.buffer_url);
 
-  const bool promises_fsync = config_.buffer_durability == "fsync";
+  const bool promises_fsync = storage::promises_fsync(config_.buffer_durability);
   for (const Wanted& wanted : kWanted) {
     const std::string is = value_of(facts.config, wanted.name);
     const std::string subject = "redis " + std::string(wanted.name);

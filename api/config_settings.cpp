@@ -39,7 +39,7 @@ struct Choices {
   std::size_t count;
 };
 constexpr Choices kChoices[] = {
-    {"buffer", "durability", {"fsync", "memory"}, 2},
+    {"buffer", "durability", {"fsync", "memory", "replicated:N"}, 3},
     {"archive", "kind", {"file", "s3"}, 2},
     {"metadata", "kind", {"sqlite"}, 1},
     {"log", "level", {"trace", "debug", "info", "warn", "error"}, 5},
@@ -160,6 +160,14 @@ std::span<const std::string_view> choices_of(const Setting& setting) {
   return {};
 }
 
+// "word:N" stands for word:1 to word:9.
+bool is_choice(std::string_view text, std::string_view choice) {
+  if (!choice.ends_with(":N")) return text == choice;
+  const std::string_view word = choice.substr(0, choice.size() - 1);
+  return text.size() == choice.size() && text.starts_with(word) && text.back() >= '1' &&
+         text.back() <= '9';
+}
+
 std::string expectation(const Setting& setting) {
   const auto choices = choices_of(setting);
   if (choices.size() == 1) return toml_quote(choices[0]);
@@ -184,7 +192,8 @@ core::Result<SettingValue> parse_setting(const Setting& setting, std::string_vie
   std::optional<SettingValue> value = parse_kind(setting.kind, text);
   if (!value) return refuse(wants);
   if (const auto choices = choices_of(setting);
-      !choices.empty() && std::ranges::find(choices, text) == choices.end()) {
+      !choices.empty() &&
+      std::ranges::none_of(choices, [&](auto choice) { return is_choice(text, choice); })) {
     const std::string near = core::nearest_word(text, choices);
     return refuse(wants + (near.empty() ? "" : " Did you mean " + toml_quote(near) + "?"));
   }

@@ -68,6 +68,7 @@ Result<storage::RedisBufferSettings> buffer_settings(const core::Config& config,
       std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());
   settings.run = core::RecordIdGenerator().next(now, 0).str();
   settings.append_connections = config.buffer_append_connections;
+  settings.replica_timeout = config.buffer_replica_timeout;
   settings.check_interval = config.buffer_check_interval;
   // Where a record has another way, it does not wait long for a Redis that went away.
   const bool other_way = config.spool_bytes_max > 0 || config.spool_direct_archive;

@@ -3,6 +3,7 @@
 #include "storage/redis_buffer.hpp"
 
 #include <charconv>
+#include <span>
 
 #include "core/check.hpp"
 #include "core/digest.hpp"
@@ -74,6 +75,7 @@ Result<io::RespSettings> parse_redis_url(std::string_view url) {
 RedisBuffer::RedisBuffer(io::IoRuntime& runtime, RedisBufferSettings settings)
     : runtime_(runtime),
       settings_(std::move(settings)),
+      replicas_(replicas_of(settings_.durability).value_or(0)),
       append_pool_(runtime, settings_.server, settings_.append_connections),
       small_pool_(runtime, settings_.server, 8),
       read_pool_(runtime, settings_.server, 1),
@@ -270,7 +272,47 @@ Task<Result<core::Reservation>> RedisBuffer::reserve(core::IdempotencyKey name, 
     co_return core::fail(Code::damaged, Origin::buffer, Retry::never,
                          "the stored digest of this idempotency key is damaged");
   }
+  // The first receipt may be repeated only where what it claims is true by now: the first answer
+  // may have been that it was not.
+  const auto confirmed = co_await confirm_replicas(partition_of(name), deadline);
+  if (!confirmed) co_return pass(confirmed);
   co_return core::Reservation(core::SettledRequest{*digest, answer.at(2).text});
+}
+
+std::string RedisBuffer::replica_wait_ms(Deadline deadline) const {
+  // Half of what is left: the append before it takes time, too.
+  const auto left = (deadline - runtime_.steady_now()) / 2;
+  const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::min<core::Duration>(left, settings_.replica_timeout));
+  return std::to_string(std::max<std::int64_t>(1, wait.count()));  // 0 would be for ever
+}
+
+Result<void> RedisBuffer::enough_replicas(const Reply& counted) const {
+  const std::int64_t count = counted.is_error() ? 0 : counted.integer;
+  if (count >= static_cast<std::int64_t>(replicas_)) return {};
+  return core::fail(Code::unavailable, Origin::buffer, Retry::unknown_outcome,
+                    "Durability " + settings_.durability + " was not reached: " +
+                        std::to_string(count) + " of " + std::to_string(replicas_) +
+                        " replicas confirmed the record in time (buffer.replica_timeout), so it "
+                        "is not acknowledged, although Redis itself has fsynced it");
+}
+
+// WAIT speaks for what its own connection wrote, and for all that was written before. So this one
+// writes something first.
+Task<Result<void>> RedisBuffer::confirm_replicas(std::uint32_t partition, Deadline deadline) {
+  if (replicas_ == 0) co_return Result<void>{};
+  const std::string mark = key(partition, "replicated");
+  const std::string count = std::to_string(replicas_);
+  const std::string wait_ms = replica_wait_ms(deadline);
+  CommandBatch batch;
+  batch.add({"SET", mark, settings_.run, "PX", "60000"}).add({"WAIT", count, wait_ms});
+  auto replies = co_await append_pool_.call(batch, deadline);
+  if (!replies) {
+    note(replies.error());
+    co_return pass(replies);
+  }
+  if (replies->front().is_error()) co_return core::Failure(classify(replies->front()));
+  co_return enough_replicas(replies->back());
 }
 
 Task<> RedisBuffer::abandon(core::IdempotencyKey name, core::RecordId id) {
@@ -309,8 +351,9 @@ Task<Result<core::Appended>> RedisBuffer::append(const core::SealedObject& objec
       note(last);
       continue;
     }
-    const Reply& exec = replies->back();
-    for (const Reply& reply : *replies) {
+    constexpr std::size_t kExec = 3;
+    const Reply& exec = replies->at(kExec);
+    for (const Reply& reply : std::span(*replies).first(kExec + 1)) {
       // Queueing failed (OOM, read-only): EXEC was refused as a whole and nothing is stored.
       if (reply.is_error()) {
         note(classify(reply));
@@ -330,6 +373,9 @@ Task<Result<core::Appended>> RedisBuffer::append(const core::SealedObject& objec
                            "another request with this idempotency key was faster");
     }
     appended_since_check_ += object.stored_size();
+    if (replicas_ != 0) {
+      if (auto enough = enough_replicas(replies->back()); !enough) co_return pass(enough);
+    }
     const std::string& position = answer.at(1).text;
     co_return core::Appended{position, receipt_head + ",\"position\":\"" + position + "\"}"};
   }
@@ -364,6 +410,9 @@ Task<RedisBuffer::Replies> RedisBuffer::append_once(const core::SealedObject& ob
   }
   CommandBatch batch;
   batch.add({"MULTI"}).add({"SET", record}, object.slices()).add(script).add({"EXEC"});
+  const std::string count = std::to_string(replicas_);
+  const std::string wait_ms = replica_wait_ms(deadline);
+  if (replicas_ != 0) batch.add({"WAIT", count, wait_ms});
   co_return co_await append_pool_.call(batch, deadline);
 }
 

@@ -3,6 +3,8 @@
 // - append sends SET + script in one MULTI/EXEC; with `appendfsync always` Redis answers after its
 //   fsync, so the answer is the acknowledgement's foundation. A broken connection is tried again
 //   with the same id until the deadline: the script makes that harmless.
+// - At replicated:N a WAIT follows on the same connection; fewer than N is an unknown outcome: the
+//   record is stored, but the level that was asked for is not claimed.
 // - Redis's settings are checked at start, after every lost connection and every check interval.
 // While
 //   they do not hold, health() says why and append refuses.
@@ -34,6 +36,7 @@ struct RedisBufferSettings {
   // How long an append waits for a connection that was lost; then the caller has another way.
   core::Duration reconnect_grace = std::chrono::seconds(10);
   core::Duration check_interval{};
+  core::Duration replica_timeout{};  // at durability replicated:N
   core::Duration idempotency_window{};
   core::Duration reservation_lease{};
   std::uint64_t record_bytes_max = 0;
@@ -117,11 +120,16 @@ class RedisBuffer final : public core::WriteAheadBuffer {
   core::Task<core::Result<void>> make_groups(core::Deadline deadline);
   core::Task<Replies> append_once(const core::SealedObject& object, std::string receipt_head,
                                   std::optional<core::IdempotencyKey> key, core::Deadline deadline);
+  // What WAIT is told, at most until the deadline; and what to say when it counts too few.
+  [[nodiscard]] std::string replica_wait_ms(core::Deadline deadline) const;
+  [[nodiscard]] core::Result<void> enough_replicas(const core::resp::Reply& counted) const;
+  core::Task<core::Result<void>> confirm_replicas(std::uint32_t partition, core::Deadline deadline);
   // Remembers a failure that puts every promise in doubt and has Redis checked at once.
   void note(const core::Error& failure);
 
   io::IoRuntime& runtime_;
   RedisBufferSettings settings_;
+  const std::uint32_t replicas_;  // N of replicated:N, else 0
   io::RespPool append_pool_;
   io::RespPool small_pool_;
   io::RespPool read_pool_;  // blocking reads of the pipeline

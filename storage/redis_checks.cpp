@@ -21,7 +21,29 @@ std::string value_of(const std::map<std::string, std::string>& map, const std::s
   return found == map.end() ? std::string() : found->second;
 }
 
+std::uint32_t replicas_online(const std::map<std::string, std::string>& info) {
+  std::uint32_t online = 0;
+  for (const auto& [name, value] : info) {
+    const bool replica = name.starts_with("slave") && name.size() > 5 && name[5] >= '0' &&
+                         name[5] <= '9';  // not slave_repl_offset and the like
+    if (replica && value.find("state=online") != std::string::npos) ++online;
+  }
+  return online;
+}
+
 }  // namespace
+
+std::optional<std::uint32_t> replicas_of(std::string_view durability) {
+  constexpr std::string_view kWord = "replicated:";
+  if (!durability.starts_with(kWord) || durability.size() != kWord.size() + 1) return std::nullopt;
+  const char digit = durability.back();
+  if (digit < '1' || digit > '9') return std::nullopt;
+  return static_cast<std::uint32_t>(digit - '0');
+}
+
+bool promises_fsync(std::string_view durability) {
+  return durability == "fsync" || replicas_of(durability);
+}
 
 core::Result<void> check_redis(const RedisFacts& facts, const std::string& durability,
                                std::uint64_t record_bytes_max) {
@@ -41,7 +63,7 @@ core::Result<void> check_redis(const RedisFacts& facts, const std::string& durab
     return setting("proto-max-bulk-len", config("proto-max-bulk-len"),
                    "the largest record would be refused.", std::to_string(2 * record_bytes_max));
   }
-  if (durability == "fsync") {
+  if (promises_fsync(durability)) {
     if (config("appendonly") != "yes") {
       return setting("appendonly", config("appendonly"),
                      "acknowledged records would be lost with the process.", "yes");
@@ -57,6 +79,15 @@ core::Result<void> check_redis(const RedisFacts& facts, const std::string& durab
     if (info("aof_last_write_status") != "ok") {
       return wrong("Redis could not write its AOF (aof_last_write_status is '" +
                    info("aof_last_write_status") + "'): free space on its disk.");
+    }
+  }
+  if (const auto wanted = replicas_of(durability)) {
+    const std::uint32_t online = replicas_online(facts.info);
+    if (online < *wanted) {
+      return wrong("buffer.durability is " + durability + " but Redis has " +
+                   std::to_string(online) +
+                   " replicas online. Start one, or connect it with: redis-cli -h REPLICA "
+                   "REPLICAOF MASTER PORT; or ask for less with buffer.durability = fsync.");
     }
   }
   const std::uint64_t memory_max = std::strtoull(info("maxmemory").c_str(), nullptr, 10);

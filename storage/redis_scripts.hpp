@@ -2,14 +2,16 @@
 // payload bytes are written by a plain SET in the same MULTI (design: big bytes never pass Lua).
 //
 // One partition p lives under the hash tag {<prefix>:p}:
-//   :wal          stream, one small entry per pending record: id, size, sha256 (of the stored
-//   bytes) :record:<id>  the stored bytes :pending      hash id -> position in :wal :parked hash id
-//   -> JSON of the parked record :counters     hash accepted, released, dropped, bytes (stored bytes
-//   of what is pending or parked) :key:<hash>   hash state, id, node, run, digest, receipt: one
-//   idempotency key
-//   :starts       hash id -> how often a pending entry was started; 1 where there is no field
-//   :parked_since sorted set of the parked ids by the time in ms; for the age of the oldest only
-//   :dropped      hash id -> JSON, the account of a parked record that was thrown away; kept
+// - :wal           stream, one small entry per pending record: id, size, sha256 of the stored bytes
+// - :record:<id>   the stored bytes
+// - :pending       hash id -> position in :wal
+// - :starts        hash id -> how often a pending entry was started; 1 where there is no field
+// - :parked        hash id -> JSON of the parked record
+// - :parked_since  sorted set of the parked ids by the time in ms, for the age of the oldest only
+// - :dropped       hash id -> JSON, the account of a parked record that was thrown away; kept
+// - :counters      hash accepted, released, dropped, bytes (stored, of what is pending or parked)
+// - :key:<hash>    hash state, id, node, run, digest, receipt: one idempotency key
+// - :replicated    written before a WAIT that is to speak for all earlier writes
 #pragma once
 
 #include <string_view>
@@ -161,8 +163,8 @@ redis.call('UNLINK', KEYS[1])
 return 1
 )lua";
 
-// KEYS: wal, parked, counters, parked_since. -> accepted, released, pending, parked, bytes, position
-// of the oldest, dropped, time of the oldest parked
+// KEYS: wal, parked, counters, parked_since. -> accepted, released, pending, parked, bytes,
+// position of the oldest, dropped, time of the oldest parked
 inline constexpr std::string_view kStats = R"lua(
 local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)
 local parked = redis.call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')

@@ -139,19 +139,19 @@ TEST(CommandLineStatus, names_the_failed_check_and_the_gap) {
     {"name":"buffer","ok":true,"required":true,"detail":""},
     {"name":"object_store","ok":false,"required":false,"detail":"refused\u001b[2J"},
     {"name":"disk","ok":false,"required":true,"detail":"full"}]})");
-  EXPECT_EQ(
-      render_status(status, readiness),
-      "daybook 0.1.0 is NOT READY: role all, io_uring, up 2 h 5 m\n"
-      "  ok    buffer\n"
-      "  warn  object_store  refused\\x1b[2J\n"
-      "  FAIL  disk          full\n"
-      "records   10 accepted, 5 released, 3 pending, 1 parked\n"
-      "          UNACCOUNTED FOR: 1 (accepted must equal released + pending + parked; see the "
-      "runbook)\n"
-      "buffer    4.19 MB waiting, the oldest for 2.5 s; Redis uses 12.0 MB, no limit set\n"
-      "pipeline  2 in archive, 0 in index, 1 in release\n"
-      "memory    0 B of 537 MB for payloads in flight; 54.0 MB resident\n"
-      "disk      12.0 GB free; records are refused below 537 MB\n");
+  EXPECT_EQ(render_status(status, readiness),
+            "daybook 0.1.0 is NOT READY: role all, io_uring, up 2 h 5 m\n"
+            "  ok    buffer\n"
+            "  warn  object_store  refused\\x1b[2J\n"
+            "  FAIL  disk          full\n"
+            "records   10 accepted, 5 released, 3 pending, 1 parked, 0 dropped\n"
+            "          UNACCOUNTED FOR: 1 (accepted must equal released + pending + parked + "
+            "dropped; see the "
+            "runbook)\n"
+            "buffer    4.19 MB waiting, the oldest for 2.5 s; Redis uses 12.0 MB, no limit set\n"
+            "pipeline  2 in archive, 0 in index, 1 in release\n"
+            "memory    0 B of 537 MB for payloads in flight; 54.0 MB resident\n"
+            "disk      12.0 GB free; records are refused below 537 MB\n");
   // A document of another version must not bring the command down.
   EXPECT_NE(render_status(boost::json::value(nullptr), boost::json::value(3)), "");
 }

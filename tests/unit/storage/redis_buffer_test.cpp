@@ -667,6 +667,135 @@ TEST_F(RedisBuffer, keeps_what_it_has_over_a_restart_of_both) {
   EXPECT_EQ(seen, ids);
 }
 
+// --- appends that fail inside EXEC ---
+
+TEST_F(RedisBuffer, an_append_that_fails_half_way_leaves_nothing_behind) {
+  const struct {
+    const char* what;
+    const char* spoil;
+    const char* mend;
+  } cases[] = {
+      {"the stream is no stream", "SET '{daybook:1}:wal' x", "DEL '{daybook:1}:wal'"},
+      {"pending is no hash", "SET '{daybook:1}:pending' x", "DEL '{daybook:1}:pending'"},
+      {"parked is no hash", "SET '{daybook:1}:parked' x", "DEL '{daybook:1}:parked'"},
+      {"counters are no hash", "SET '{daybook:1}:counters' x", "DEL '{daybook:1}:counters'"},
+      {"accepted is no number", "HSET '{daybook:1}:counters' accepted x",
+       "DEL '{daybook:1}:counters'"},
+      {"bytes is no number", "HSET '{daybook:1}:counters' bytes x", "DEL '{daybook:1}:counters'"},
+      {"the stream is full", "XADD '{daybook:1}:wal' 18446744073709551615-18446744073709551615 a b",
+       "DEL '{daybook:1}:wal'"},
+  };
+  for (const auto& each : cases) {
+    SCOPED_TRACE(each.what);
+    static_cast<void>(redis_->cli("DEL '{daybook:1}:wal' '{daybook:1}:counters'"));
+    static_cast<void>(redis_->cli(each.spoil));
+    const auto object = make_object(new_id(1), core::as_bytes("half an append"));
+    const std::string record = "'{daybook:1}:record:" + object->envelope().id.str() + "'";
+    EXPECT_FALSE(append(*object, std::nullopt, 2s));
+    EXPECT_EQ(redis_->cli("EXISTS " + record), "0") << "bytes without an entry";
+    static_cast<void>(redis_->cli(each.mend));
+    EXPECT_NE(redis_->cli("HGET '{daybook:1}:counters' accepted"), "1");
+    wait_until([this] { return buffer_->health().has_value(); });
+    ASSERT_TRUE(append(*object)) << "the same record is taken when it is mended";
+    EXPECT_EQ(redis_->cli("EXISTS " + record), "1");
+    EXPECT_EQ(redis_->cli("HGET '{daybook:1}:counters' accepted"), "1");
+    static_cast<void>(redis_->cli("DEL " + record + " '{daybook:1}:pending'"));
+  }
+}
+
+// --- starts ---
+
+TEST_F(RedisBuffer, starts_are_counted_and_forgotten_with_the_entry) {
+  for (std::uint32_t p : {0u, 1u, 0u, 1u}) append_one(p);
+  const auto entries = read();
+  ASSERT_EQ(entries.size(), 4u);
+  using Counts = std::vector<std::uint32_t>;
+  const auto starts = [this](const std::vector<BufferEntry>& of) {
+    return run_on_io(runtime_, buffer_->starts(of, soon())).value_or(Counts{});
+  };
+  EXPECT_EQ(starts(entries), (Counts{1, 1, 1, 1}));
+  const std::vector<core::StartCount> counts = {
+      {entries[0], 3}, {entries[1], 0}, {entries[2], 1}, {entries[3], 7}};
+  for (int twice = 0; twice < 2; ++twice) {
+    ASSERT_TRUE(run_on_io(runtime_, buffer_->note_starts(counts, soon())));
+    EXPECT_EQ(starts(entries), (Counts{3, 0, 1, 7}));
+  }
+  stop_buffer();
+  redis_->stop(SIGKILL);
+  redis_->start();
+  start_buffer();
+  EXPECT_EQ(starts(entries), (Counts{3, 0, 1, 7})) << "durable";
+  release({entries[0], entries[1]});
+  park(entries[3]);
+  EXPECT_EQ(starts(entries), (Counts{1, 1, 1, 1}));
+  // Nothing is noted of entries that are gone.
+  ASSERT_TRUE(run_on_io(runtime_, buffer_->note_starts(counts, soon())));
+  release({entries[2]});
+  EXPECT_EQ(redis_->cli("--raw KEYS '*:starts'"), "");
+}
+
+// --- drop ---
+
+core::DroppedRecord account_of(const core::ParkedRecord& parked, core::WallTime now) {
+  return {.id = parked.entry.id,
+          .who = "127.0.0.1:4000",
+          .reason = "a \"test\"",
+          .dropped_at = now,
+          .sha256 = core::sha256(core::as_bytes("payload")),
+          .size = 7,
+          .parked = parked};
+}
+
+TEST_F(RedisBuffer, a_dropped_record_leaves_its_account_and_nothing_else) {
+  const auto id = append_one();
+  const auto entries = read();
+  park(entries.at(0), false);
+  EXPECT_TRUE(stats().oldest_parked.has_value());
+  const auto parked = run_on_io(runtime_, buffer_->find_parked(id, soon()));
+  ASSERT_TRUE(parked && *parked);
+  EXPECT_EQ((*parked)->stage, "archive");
+  const core::DroppedRecord account = account_of(**parked, runtime_.now());
+  const auto done = run_on_io(runtime_, buffer_->drop(account, soon()));
+  ASSERT_TRUE(done);
+  EXPECT_TRUE(*done);
+  const core::BufferStats figures = stats();
+  EXPECT_EQ(figures.dropped, 1u);
+  EXPECT_EQ(figures.parked, 0u);
+  EXPECT_EQ(figures.bytes, 0u);
+  EXPECT_EQ(figures.unaccounted(), 0);
+  EXPECT_FALSE(figures.oldest_parked.has_value());
+  EXPECT_EQ(redis_->cli("--raw KEYS '*:record:*'"), "");
+  const auto kept = run_on_io(runtime_, buffer_->dropped(id, soon()));
+  ASSERT_TRUE(kept && *kept);
+  EXPECT_EQ((*kept)->who, account.who);
+  EXPECT_EQ((*kept)->reason, account.reason);
+  EXPECT_EQ((*kept)->dropped_at, account.dropped_at);
+  EXPECT_EQ((*kept)->sha256, account.sha256);
+  EXPECT_EQ((*kept)->size, 7u);
+  EXPECT_EQ((*kept)->parked.reason, "a \"reason\"");
+  EXPECT_EQ((*kept)->parked.entry.stored_sha256, entries[0].stored_sha256);
+  // A repetition whose first answer was lost is the same drop; somebody else's is none.
+  EXPECT_TRUE(run_on_io(runtime_, buffer_->drop(account, soon())).value_or(false));
+  core::DroppedRecord other = account;
+  other.who = "another";
+  EXPECT_FALSE(run_on_io(runtime_, buffer_->drop(other, soon())).value_or(true));
+  EXPECT_EQ(stats().dropped, 1u);
+  EXPECT_EQ(run_on_io(runtime_, buffer_->unpark({id}, soon())).value_or(9), 0u);
+}
+
+TEST_F(RedisBuffer, what_is_not_parked_cannot_be_dropped) {
+  const auto id = append_one();
+  const auto entries = read();
+  core::ParkedRecord never;
+  never.entry = entries.at(0);
+  EXPECT_FALSE(
+      run_on_io(runtime_, buffer_->drop(account_of(never, runtime_.now()), soon())).value_or(true));
+  EXPECT_TRUE(run_on_io(runtime_, buffer_->load(id, soon())));
+  const auto dropped = run_on_io(runtime_, buffer_->dropped(id, soon()));
+  EXPECT_TRUE(dropped && !*dropped);
+  expect_stats(1, 0, 1, 0);
+}
+
 TEST_F(RedisBuffer, closes_while_a_reader_waits) {
   bool ended = false;
   runtime_.spawn([](storage::RedisBuffer& buffer, bool& flag) -> core::Task<> {

@@ -89,6 +89,30 @@ TEST(RedisChecks, a_setting_that_redis_does_not_tell_is_not_taken_for_good) {
   }
 }
 
+TEST(RedisChecks, replicated_wants_fsync_and_that_many_replicas_online) {
+  RedisFacts facts = sound();
+  facts.info["slave_read_repl_offset"] = "state=online";
+  EXPECT_FALSE(check_redis(facts, "replicated:1", kRecordBytes));
+  facts.info["slave0"] = "ip=127.0.0.1,port=7001,state=online,offset=14,lag=0";
+  EXPECT_TRUE(check_redis(facts, "replicated:1", kRecordBytes));
+  facts.info["slave1"] = "ip=127.0.0.1,port=7002,state=wait_bgsave,offset=0,lag=0";
+  const auto two = check_redis(facts, "replicated:2", kRecordBytes);
+  ASSERT_FALSE(two);
+  EXPECT_EQ(two.error().code, core::Code::misconfigured);
+  EXPECT_NE(two.error().detail.find("has 1 replicas online"), std::string::npos);
+  facts.config["appendfsync"] = "everysec";
+  EXPECT_FALSE(check_redis(facts, "replicated:1", kRecordBytes));
+}
+
+TEST(RedisChecks, knows_the_replicas_of_a_level) {
+  EXPECT_EQ(replicas_of("replicated:1"), 1u);
+  EXPECT_EQ(replicas_of("replicated:9"), 9u);
+  for (const char* other : {"fsync", "memory", "replicated", "replicated:", "replicated:0",
+                            "replicated:10", "replicated:x", ""}) {
+    EXPECT_FALSE(replicas_of(other)) << other;
+  }
+}
+
 TEST(RedisChecks, memory_is_enough_when_one_more_record_fits) {
   RedisFacts facts = sound();
   facts.info["maxmemory"] = std::to_string(1'000'000 + kRecordBytes);

@@ -1,0 +1,106 @@
+"""buffer.durability = replicated:1 against two real Redis servers: the level is claimed only where the
+replica has confirmed the record, and a repetition is answered only when it has caught up."""
+
+import signal
+import threading
+
+import checker
+import client
+import harness
+
+RECORDS = "/v1/records"
+
+
+class Replicated(harness.DaybookTest):
+    settings = {"buffer.durability": "replicated:1", "buffer.replica_timeout": "400ms"}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.area = harness.Area("replicated")
+        cls.addClassCleanup(cls.area.remove)
+        cls.redis = harness.Redis(cls.area, "master", **{"repl-diskless-sync-delay": "0"})
+        cls.addClassCleanup(cls.redis.stop)
+        cls.redis.start()
+        cls.replica = harness.Redis(cls.area, "replica", replicaof=f"127.0.0.1 {cls.redis.port}")
+        cls.addClassCleanup(cls.replica.stop)
+        cls.replica.start()
+        cls.addClassCleanup(cls.replica.process.signal, signal.SIGCONT)
+        cls.daybook = harness.Daybook(cls.area, cls.redis, cls.settings)
+        cls.addClassCleanup(cls.daybook.stop)
+        cls.daybook.start()
+
+    def setUp(self):
+        self.replica.process.signal(signal.SIGCONT)
+        self.addCleanup(self.replica.process.signal, signal.SIGCONT)
+
+    def caught_up(self):
+        return self.redis.command("WAIT", 1, 100).strip() == "1"
+
+    def objects(self):
+        return checker.archived_objects(self.daybook.archive_dir)[0]
+
+    def test_a_record_that_the_replica_has_is_acknowledged_as_such(self):
+        answer = client.post(self.port, b"on two machines")
+        self.assertEqual(answer.status, 201, answer.describe())
+        self.assertEqual(answer.json()["durability"], "replicated:1")
+        position = answer.json()["position"]
+        found = client.request(self.port, "GET", f"{RECORDS}/{answer.json()['id']}").json()
+        self.assertEqual((found["durability"], found["position"]), ("replicated:1", position))
+        # The replica knew of it when the answer came: its counters are the master's.
+        tag = f"{{daybook:{answer.json()['partition']}}}"
+        self.assertGreaterEqual(
+            int(self.replica.command("HGET", f"{tag}:counters", "accepted")), 1)
+
+    def test_a_level_that_was_not_reached_is_not_claimed(self):
+        key = {"Idempotency-Key": "sleeping replica"}
+        before = len(self.objects())
+        self.replica.process.signal(signal.SIGSTOP)
+        for _ in range(3):   # the first try and two repetitions
+            self.assert_problem(client.post(self.port, b"once only", key), 503,
+                                "replicated:1", "0 of 1 replicas")
+        self.assertEqual(self.daybook.readiness()[0], 200, "the server itself goes on")
+        self.replica.process.signal(signal.SIGCONT)
+        harness.wait_until(self.caught_up, "the replica has caught up")
+        first = client.post(self.port, b"once only", key)
+        self.assertEqual(first.status, 200, first.describe())
+        self.assertEqual(first.json()["durability"], "replicated:1")
+        again = client.post(self.port, b"once only", key)
+        self.assertEqual((again.status, again.body), (200, first.body))
+        self.wait_state(first.json()["id"])
+        self.assertEqual(len(self.objects()) - before, 1)
+        self.assert_problem(client.post(self.port, b"another payload", key), 422)
+
+    def test_a_record_without_the_level_is_still_archived(self):
+        before = set(self.objects())
+        self.replica.process.signal(signal.SIGSTOP)
+        self.assert_problem(client.post(self.port, b"kept although refused"), 503, "fsynced")
+        # The pipeline works with the master alone.
+        harness.wait_until(lambda: len(set(self.objects()) - before) == 1, "it is archived")
+        checker.wait_drained(self.redis)
+
+    def test_a_late_replica_within_the_timeout_is_in_time(self):
+        self.replica.process.signal(signal.SIGSTOP)
+        timer = threading.Timer(0.15, self.replica.process.signal, [signal.SIGCONT])
+        timer.start()
+        self.addCleanup(timer.join)
+        self.assertEqual(client.post(self.port, b"just in time").status, 201)
+
+    def test_without_a_replica_the_server_says_what_to_do(self):
+        self.replica.command("REPLICAOF", "NO", "ONE")
+        self.addCleanup(harness.wait_until, lambda: self.daybook.readiness()[0] == 200, "ready")
+        self.addCleanup(self.replica.command, "REPLICAOF", "127.0.0.1", self.redis.port)
+        check = self.daybook.wait_check("buffer", ok=False)
+        for words in ("replicated:1", "0 replicas online", "REPLICAOF"):
+            self.assertIn(words, check["detail"])
+        self.assert_problem(client.post(self.port, b"refused"), 503, "replicas online")
+
+    def test_weaker_fsync_is_refused_here_too(self):
+        self.redis.configure("appendfsync", "everysec")
+        self.addCleanup(harness.wait_until, lambda: self.daybook.readiness()[0] == 200, "ready")
+        self.addCleanup(self.redis.configure, "appendfsync", "always")
+        check = self.daybook.wait_check("buffer", ok=False)
+        self.assertIn("appendfsync", check["detail"])
+
+
+if __name__ == "__main__":
+    harness.main()
