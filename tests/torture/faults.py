@@ -4,6 +4,8 @@ A fault has a name, the settings its world needs, and a sentence for the report.
 that crash points must be compiled in. strike() returns the moment from which recovery counts.
 """
 
+import glob
+import json
 import os
 import random as random_module
 import signal
@@ -15,6 +17,7 @@ import threading
 import time
 
 import client
+import s3_fake
 
 CRASH_POINTS = ("before_append", "after_append", "before_answer", "before_put", "after_put",
                 "before_row", "after_row", "before_release", "after_release")
@@ -35,8 +38,12 @@ class Fault:
     def strike(self, world, rng):
         raise NotImplementedError
 
-    def subject(self, rng):     # of a record
-        return None
+    def heal(self, world):
+        """Once, after the load: what the runbook tells an operator to do."""
+
+    def archive(self, world):
+        """The folder in which the judge finds the archived objects."""
+        return world.archive_dir
 
 
 class Skip(Exception):
@@ -421,7 +428,79 @@ class Poison(Fault):
         return moment
 
 
+class ObjectStore(Fault):
+    """an S3 service that fails in 16 ways of our own and as the published canned answers do"""
+    name = "object-store"
+    pause_s = (0.0, 0.1)
+    turn = 0
+    store = folder = None
+
+    def __init__(self):
+        try:
+            import boto3  # noqa: F401
+        except ImportError:
+            raise Skip("boto3 is not installed") from None
+        self.store = s3_fake.Store()
+        self.orders = list(s3_fake.KINDS) + self.canned()
+        self.settings = {
+            "archive.kind": "s3", "archive.s3_bucket": "torture",
+            "archive.s3_endpoint": f"http://127.0.0.1:{self.store.port}",
+            "pipeline.archive_timeout": "3s"}
+        self.environment = {"DAYBOOK_ARCHIVE_S3_ACCESS_KEY": "key",
+                            "DAYBOOK_ARCHIVE_S3_SECRET_KEY": "secret"}
+
+    def canned(self):
+        import harness
+        folder = os.path.join(harness.SHARED_DIR, "suites", "s3-client-faults", "tests",
+                              "mock_s3_server")
+        found = []
+        for path in sorted(glob.glob(folder + "/*/*.json")):
+            with open(path, encoding="utf-8") as file:
+                said = json.load(file)
+            fields = {name: value for name, value in (said.get("headers") or {}).items()
+                      if name.lower() not in ("content-length", "transfer-encoding", "connection")}
+            found.append(s3_fake.Canned(os.path.basename(path), said["status"], fields,
+                                        "\n".join(said.get("body") or []).encode(),
+                                        said.get("delay", 0)))
+        return found
+
+    def strike(self, world, rng):
+        order = self.orders[self.turn % len(self.orders)]
+        self.turn += 1
+        with self.store.lock:
+            self.store.plan.extend([order] * rng.choice((1, 1, 2)))
+        deadline = time.monotonic() + 20
+        while self.store.peek() is not None:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"no PUT came in 20 s for {getattr(order, 'name', order)}")
+            time.sleep(0.01)
+        return time.monotonic()
+
+    def heal(self, world):
+        # 4xx answers are for a person to mend: such records are parked for good until then.
+        time.sleep(5)
+        client.request(world.port, "POST", "/v1/parked/replay?all=true")
+
+    def archive(self, world):
+        """What boto3 reads back, as files."""
+        import boto3
+        from botocore.config import Config
+        s3 = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{self.store.port}",
+                          aws_access_key_id="key", aws_secret_access_key="secret",
+                          region_name="us-east-1", config=Config(s3={"addressing_style": "path"}))
+        folder = world.area.file("from-s3")
+        for item in s3.list_objects_v2(Bucket="torture").get("Contents", []):
+            path = os.path.join(folder, item["Key"])
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as out:
+                out.write(s3.get_object(Bucket="torture", Key=item["Key"])["Body"].read())
+        return folder
+
+    def clean_up(self):
+        self.store.close()
+
+
 FAULTS = {fault.name: fault for fault in (
     KillDaybook, CrashPoint, SpoolCrashPoint, KillRedis, KillBoth, Sigstop, Fenced, RedisTrouble,
     ArchiveAway, SqliteLocked, EverythingAway, SmallDisk, FewDescriptors, RudeClients, Duplicates,
-    Clock, Poison)}
+    Clock, Poison, ObjectStore)}

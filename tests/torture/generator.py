@@ -31,9 +31,8 @@ def payload(rng, label, largest=6 << 20):
 
 
 class Generator:
-    def __init__(self, world, journal, seed, threads=4, largest=6 << 20, subject=None):
+    def __init__(self, world, journal, seed, threads=4, largest=6 << 20):
         self.world, self.journal, self.seed, self.largest = world, journal, seed, largest
-        self.subject = subject      # a function of the random numbers, or None
         self.stopping = threading.Event()
         self.lock = threading.Lock()
         self.hangs, self.unexpected, self.acknowledgements = [], [], []
@@ -110,8 +109,6 @@ class Generator:
         fields = dict(headers or {})
         if key:
             fields["Idempotency-Key"] = key
-        if self.subject:
-            fields["ce-subject"] = self.subject(rng)
         number = self.journal.begin(digest, len(content), key, purpose)
         status, receipt, outcome = None, None, UNKNOWN
         try:

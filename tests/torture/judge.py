@@ -82,13 +82,13 @@ def content_of(path):
     return (digest.hexdigest(), size) if run.returncode == 0 and size > 0 else None
 
 
-def check(journal, world, report=None):
+def check(journal, world, archive, report=None):
     report = report or Report()
     by_id, by_sha = {}, collections.defaultdict(list)
     for row in rows(world.sqlite_file):
         by_id[row["id"]] = row
         by_sha[row["sha256"]].append(row)
-    archived, stray = objects(world.archive_dir)
+    archived, stray = objects(archive)
     object_shas = _check_objects(report, journal, archived, by_id)
     _check_rows(report, journal, by_sha, archived)
     for record in journal.records.values():

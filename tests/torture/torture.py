@@ -22,6 +22,7 @@ TABLE = {
     "redis-trouble": (10, 15), "archive-away": (6, 12), "sqlite-locked": (6, 12),
     "redis-and-archive-away": (5, 10), "small-disk": (3, 5), "fd-limit": (3, 5),
     "rude-clients": (200, 1000), "duplicates": (13, 40), "clock-steps": (5, 20), "poison": (5, 5),
+    "object-store": (54, 108),
 }
 
 
@@ -59,15 +60,16 @@ def torture(name, count, seed, quiet=False):
             load.stop()
         recoveries = [pause for pause in map(load.first_acknowledgement_after, moments)
                       if pause is not None]
+        fault.heal(world)
         drained = world.drained()
         if drained is None:
-            report.count("hang", f"not drained in {world_module.DRAIN_S} s")
+            report.count("hang", f"not drained in {world_module.DRAIN_S} s: {world.last_status}")
         else:
             left = world.count_descriptors() - world.descriptors
             if fault.restarts:
                 world.daybook.stop()
                 world.restart_daybook()
-            judge.check(log, world, report)
+            judge.check(log, world, fault.archive(world), report)
             if left > 40:       # pools of connections to Redis and worker files
                 report.count("residue", f"{left} more descriptors than at the start")
         for text in load.hangs:

@@ -19,6 +19,7 @@ DRAIN_S = 60
 
 class World:
     tears_spool = False
+    last_status = None
 
     def __init__(self, settings=None, environment=None, redis_settings=None, prefix=()):
         self.area = harness.Area("torture")
@@ -70,6 +71,8 @@ class World:
             try:
                 status = client.request(self.port, "GET", "/v1/status", timeout_s=10).json()
                 figures = status["records"]
+                self.last_status = {name: status[name]
+                                    for name in ("ready", "records", "spool", "checks")}
                 if status["ready"] and not (figures["pending"] or figures["parked"] or
                                             status["spool"]["records"]):
                     left = sum(int(self.redis.command("XLEN", f"{{daybook:{n}}}:wal").strip() or 0)
