@@ -56,7 +56,14 @@ std::uint64_t client_memory_max(const core::Config& config) {
 }
 
 Admission::Admission(Services services, const core::Config& config)
-    : services_(services), config_(config), clients_(services.runtime, client_memory_max(config)) {}
+    : services_(std::move(services)),
+      config_(config),
+      clients_(services_.runtime, client_memory_max(config)) {
+  for (const char* reason :
+       {"client_memory", "memory", "disk", "buffer_memory", "too_slow", "dependency"}) {
+    services_.metrics.add(services_.metrics.refused, {{"reason", reason}}, 0);
+  }
+}
 
 void Admission::Ticket::sealed(std::uint64_t stored_size) {
   if (admission_ == nullptr) return;

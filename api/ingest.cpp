@@ -160,9 +160,10 @@ Task<Result<std::optional<core::SettledRequest>>> Ingest::reserve(Upload& upload
       *upload.key, upload.envelope.id,
       services_.runtime.steady_now() + config_.buffer_append_timeout);
   if (!reservation) {
-    // The buffer went away just now: the ladder goes on without it.
+    // Where the buffer went away just now, the ladder goes on without it.
+    if (services_.ladder.buffer_is_up()) co_return pass(reservation);
     if (auto other = co_await services_.ladder.open(); !other) co_return pass(reservation);
-    co_return std::optional<core::SettledRequest>{};
+    co_return co_await services_.ladder.known(*upload.key);
   }
   if (auto* first = std::get_if<core::SettledRequest>(&*reservation)) {
     co_return std::optional(std::move(*first));
