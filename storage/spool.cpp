@@ -50,6 +50,7 @@ Spool::~Spool() = default;
 
 Result<std::unique_ptr<Spool>> Spool::open(core::Runtime& runtime, core::Workers& writer,
                                            SpoolSettings settings) {
+  settings.segment_bytes = std::min(settings.segment_bytes, settings.bytes_max / 4);
   std::error_code error;
   fs::create_directories(settings.dir + "/quarantine", error);
   if (error) {
@@ -145,7 +146,8 @@ void Spool::remember(const Spooled& where, const std::string& key_hash) {
 // --- writing ---
 
 bool Spool::has_room() const {
-  return bytes() + settings_.segment_bytes <= settings_.bytes_max && index_.size() < kRecordsMax;
+  return settings_.bytes_max > 0 && bytes() + settings_.segment_bytes <= settings_.bytes_max &&
+         index_.size() < kRecordsMax;
 }
 
 Task<Result<void>> Spool::add(const core::SealedObject& object,
@@ -202,7 +204,8 @@ Task<Result<void>> Spool::commit(std::vector<Item*> items) {
       file_ = nullptr;
     });
     spdlog::error("spool: {}", written.error().detail);
-    co_await delete_settled();
+    // Nothing was ever answered for in it, and its file is gone again.
+    std::erase_if(segments_, [&](const Segment& s) { return s.number == number && begin == 0; });
     co_return pass(std::move(written));
   }
   health_ = {};
