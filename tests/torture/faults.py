@@ -50,6 +50,12 @@ class Skip(Exception):
     """This machine cannot make that fault."""
 
 
+def sanitized():
+    import harness
+    with open(harness.binary(), "rb") as program:
+        return b"__asan_init" in program.read()
+
+
 class KillDaybook(Fault):
     """kill -9 of daybook at a random moment"""
     name, tears_spool = "kill-daybook", True
@@ -262,6 +268,10 @@ class FewDescriptors(Fault):
     name = "fd-limit"
     prefix = ("prlimit", "--nofile=64:64")
 
+    def prepare(self, world):
+        if sanitized():
+            raise Skip("the sanitizer itself needs descriptors to tell good from bad")
+
     def strike(self, world, rng):
         crowd = []
         for _ in range(200):
@@ -372,6 +382,8 @@ class Clock(Fault):
             "/usr/lib/faketime/libfaketime.so.1") if os.path.exists(path)), None)
         if library is None:
             raise Skip("libfaketime is not installed")
+        if sanitized():
+            raise Skip("libfaketime and the address sanitizer do not go together")
         self.file = tempfile.NamedTemporaryFile("w", prefix="daybook-clock-", delete=False)
         self.set("+0")
         world.daybook.kill()
