@@ -18,36 +18,12 @@ import time
 
 import client
 import s3_fake
+from fault import Fault, Skip
+from faults_disk import DiskErrors, PowerCut, PowerCutControl, SpoolDiskErrors
 
 CRASH_POINTS = ("before_append", "after_append", "before_answer", "before_put", "after_put",
                 "before_row", "after_row", "before_release", "after_release")
 SPOOL_POINTS = ("before_spool", "after_spool", "before_replay", "after_replay")
-
-
-class Fault:
-    name = ""
-    settings, environment, redis_settings, prefix = {}, {}, {}, ()
-    faults_build = False
-    tears_spool = False
-    restarts = False            # before the check
-    pause_s = (0.05, 0.8)       # of load between two strikes
-
-    def prepare(self, world):
-        """Once, before the load; may raise Skip."""
-
-    def strike(self, world, rng):
-        raise NotImplementedError
-
-    def heal(self, world):
-        """Once, after the load: what the runbook tells an operator to do."""
-
-    def archive(self, world):
-        """The folder in which the judge finds the archived objects."""
-        return world.archive_dir
-
-
-class Skip(Exception):
-    """This machine cannot make that fault."""
 
 
 def sanitized():
@@ -515,4 +491,4 @@ class ObjectStore(Fault):
 FAULTS = {fault.name: fault for fault in (
     KillDaybook, CrashPoint, SpoolCrashPoint, KillRedis, KillBoth, Sigstop, Fenced, RedisTrouble,
     ArchiveAway, SqliteLocked, EverythingAway, SmallDisk, FewDescriptors, RudeClients, Duplicates,
-    Clock, Poison, ObjectStore)}
+    Clock, Poison, ObjectStore, DiskErrors, SpoolDiskErrors, PowerCut, PowerCutControl)}

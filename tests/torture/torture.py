@@ -22,7 +22,8 @@ TABLE = {
     "redis-trouble": (10, 15), "archive-away": (6, 12), "sqlite-locked": (6, 12),
     "redis-and-archive-away": (5, 10), "small-disk": (3, 5), "fd-limit": (3, 5),
     "rude-clients": (200, 1000), "duplicates": (13, 40), "clock-steps": (5, 20), "poison": (5, 5),
-    "object-store": (54, 108),
+    "object-store": (54, 108), "disk-errors": (20, 40), "spool-disk-errors": (10, 30),
+    "aof-power-cut": (10, 15), "aof-power-cut-control": (3, 5),
 }
 
 
@@ -81,6 +82,8 @@ def torture(name, count, seed, quiet=False):
             print("kept:", world.area.path)
         world.close()
         getattr(fault, "clean_up", lambda: None)()
+    for text in getattr(fault, "lost", ()):
+        report.count("lost", text)
     for text in world.aborts:
         report.count("abort", text)
     if harness.ALARMS.search(world.daybook.process.log()):
@@ -98,7 +101,9 @@ def torture(name, count, seed, quiet=False):
 
 
 def fault_largest(fault):
-    return 1 << 20 if isinstance(fault, (faults.SmallDisk, faults.Poison)) else 6 << 20
+    if isinstance(fault, (faults.SmallDisk, faults.Poison)):
+        return 1 << 20
+    return getattr(fault, "largest", 6 << 20)
 
 
 def show(result, report):

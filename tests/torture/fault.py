@@ -1,0 +1,27 @@
+"""What every fault has; faults.py and faults_disk.py hold them."""
+
+
+class Fault:
+    name = ""
+    settings, environment, redis_settings, prefix = {}, {}, {}, ()
+    faults_build = False
+    tears_spool = False
+    restarts = False            # before the check
+    pause_s = (0.05, 0.8)       # of load between two strikes
+
+    def prepare(self, world):
+        """Once, before the load; may raise Skip."""
+
+    def strike(self, world, rng):
+        raise NotImplementedError
+
+    def heal(self, world):
+        """Once, after the load: what the runbook tells an operator to do."""
+
+    def archive(self, world):
+        """The folder in which the judge finds the archived objects."""
+        return world.archive_dir
+
+
+class Skip(Exception):
+    """This machine cannot make that fault."""
