@@ -17,6 +17,7 @@ import threading
 import time
 
 import client
+import harness
 import s3_fake
 from fault import Fault, Skip
 from faults_disk import DiskErrors, PowerCut, PowerCutControl, SpoolDiskErrors
@@ -163,6 +164,32 @@ class RedisTrouble(Fault):
         world.redis.configure(name, wrong)
         time.sleep(rng.uniform(0.2, 1.5))
         world.redis.configure(name, right)
+        return time.monotonic()
+
+
+class RedisOdd(Fault):
+    """Redis a replica of nobody, paused for writers, its clients hung up, its file switched off"""
+    name = "redis-odd"
+    turn = 0
+
+    def strike(self, world, rng):
+        redis, held = world.redis, rng.uniform(0.2, 1.5)
+        kind, self.turn = ("replica", "pause", "kicked", "no_file")[self.turn % 4], self.turn + 1
+        if kind == "replica":
+            redis.command("REPLICAOF", "127.0.0.1", harness.free_port())
+            time.sleep(held)
+            redis.command("REPLICAOF", "NO", "ONE")
+        elif kind == "pause":
+            redis.command("CLIENT", "PAUSE", int(held * 1000), "WRITE")
+            time.sleep(held)
+        elif kind == "kicked":
+            redis.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        else:
+            redis.configure("appendonly", "no")
+            time.sleep(held)
+            redis.configure("appendonly", "yes")
+            harness.wait_until(lambda: (redis.info("aof_rewrite_in_progress"), redis.info(
+                "aof_rewrite_scheduled")) == ("0", "0"), "the append-only file is whole again")
         return time.monotonic()
 
 
@@ -490,5 +517,6 @@ class ObjectStore(Fault):
 
 FAULTS = {fault.name: fault for fault in (
     KillDaybook, CrashPoint, SpoolCrashPoint, KillRedis, KillBoth, Sigstop, Fenced, RedisTrouble,
-    ArchiveAway, SqliteLocked, EverythingAway, SmallDisk, FewDescriptors, RudeClients, Duplicates,
+    RedisOdd, ArchiveAway, SqliteLocked, EverythingAway, SmallDisk, FewDescriptors, RudeClients,
+    Duplicates,
     Clock, Poison, ObjectStore, DiskErrors, SpoolDiskErrors, PowerCut, PowerCutControl)}
