@@ -418,6 +418,7 @@ class Poison(Fault):
         subject = f"poison-{self.turn}-{rng.getrandbits(32)}"
         world.daybook.kill()
         world.restart_daybook({"FAULTS_POISON": subject})
+        world.daybook.wait_ready()
         answer = client.post(world.port, b"poison " + rng.randbytes(64), {"ce-subject": subject})
         if answer.status != 201:
             raise AssertionError(f"the poison was refused: {answer.describe()}")

@@ -40,9 +40,10 @@ class World:
         return len(os.listdir(f"/proc/{self.daybook.process.pid}/fd"))
 
     def restart_daybook(self, environment=None):
-        """After it was killed or died as planned."""
+        """After it was killed or died as planned. With an environment that plans its death, that may
+        come before it is ready: what was left over is worked on at once."""
         self.daybook.extra_environment = environment or {}
-        self.daybook.start()
+        self.daybook.start(wait_ready=not environment)
 
     def died_as_planned(self, within_s):
         """Whether daybook has ended by SIGKILL, as a crash point ends it."""
