@@ -1,4 +1,11 @@
-"""What every fault has; faults.py and faults_disk.py hold them."""
+"""What every fault has. faults.py lists them all.
+
+A fault has a name, the settings its world needs, and a sentence for the report. `faults_build` says
+that crash points must be compiled in. strike() makes it happen once, under load, heals it, and returns
+the moment from which recovery counts.
+"""
+
+import harness
 
 
 class Fault:
@@ -25,3 +32,8 @@ class Fault:
 
 class Skip(Exception):
     """This machine cannot make that fault."""
+
+
+def sanitized():
+    with open(harness.binary(), "rb") as program:
+        return b"__asan_init" in program.read()
