@@ -13,6 +13,10 @@ class Fault:
     settings, environment, redis_settings, prefix = {}, {}, {}, ()
     faults_build = False
     tears_spool = False
+    forgets_keys = False        # Redis loses what it had
+    clients = 4                 # of the generator
+    at_once = False             # one strike() makes all `count` of them
+    count = 0                   # the run sets it
     restarts = False            # before the check
     pause_s = (0.05, 0.8)       # of load between two strikes
 
@@ -24,6 +28,14 @@ class Fault:
 
     def heal(self, world):
         """Once, after the load: what the runbook tells an operator to do."""
+
+    def listed(self, world):
+        """Ids of records that are gone and that Daybook says are gone; once, after the drain."""
+        return frozenset()
+
+    def figures(self):
+        """What else the report is to say of this run: name -> number."""
+        return {}
 
     def archive(self, world):
         """The folder in which the judge finds the archived objects."""

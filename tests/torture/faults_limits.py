@@ -2,7 +2,6 @@
 
 import os
 import socket
-import tempfile
 import time
 
 from fault import Fault, Skip, sanitized
@@ -43,17 +42,17 @@ class Clock(Fault):
             raise Skip("libfaketime is not installed")
         if sanitized():
             raise Skip("libfaketime and the address sanitizer do not go together")
-        self.file = tempfile.NamedTemporaryFile("w", prefix="daybook-clock-", delete=False)
+        self.file = world.area.file("clock")
         self.set("+0")
         world.daybook.kill()
         world.daybook.extra_environment = {
-            "LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": self.file.name,
+            "LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": self.file,
             "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
         world.daybook.start()
         world.descriptors = world.count_descriptors()
 
     def set(self, offset):
-        with open(self.file.name, "w", encoding="ascii") as out:
+        with open(self.file, "w", encoding="ascii") as out:
             out.write(offset + "\n")
 
     def strike(self, world, rng):

@@ -19,7 +19,8 @@ import journal as journal_module
 TABLE = {
     "kill-daybook": (30, 40), "crash-points": (27, 36), "crash-points-spool": (8, 12),
     "kill-redis": (20, 30), "kill-both": (5, 10), "sigstop": (5, 8), "fenced-owner": (4, 8),
-    "redis-trouble": (10, 15), "redis-odd": (8, 16), "archive-away": (6, 12),
+    "redis-trouble": (10, 15), "redis-odd": (8, 16),
+    "redis-loses-records": (6, 12), "redis-wrong-at-start": (5, 10), "archive-away": (6, 12),
     "sqlite-locked": (6, 12),
     "redis-and-archive-away": (5, 10), "small-disk": (3, 5), "fd-limit": (3, 5),
     "rude-clients": (200, 1000), "duplicates": (13, 40), "clock-steps": (5, 20), "poison": (5, 5),
@@ -35,23 +36,24 @@ def replay_command(name, count, seed):
 def torture(name, count, seed, quiet=False):
     """Returns a dictionary of figures; raises faults.Skip where the machine cannot."""
     fault = faults.FAULTS[name]()
+    fault.count = count
     if fault.faults_build and not faults_compiled_in():
         raise faults.Skip("this build has no crash points (cmake --preset torture)")
     rng = random.Random(f"{seed}/strikes")
     began = time.monotonic()
     world = world_module.World(fault.settings, fault.environment, fault.redis_settings,
                                fault.prefix)
-    world.tears_spool = fault.tears_spool
+    world.tears_spool, world.forgets_keys = fault.tears_spool, fault.forgets_keys
     report, recoveries = judge.Report(), []
     log = journal_module.Journal(world.area.file("journal"))
     try:
         fault.prepare(world)
-        load = generator.Generator(world, log, seed, largest=fault_largest(fault))
+        load = generator.Generator(world, log, seed, fault.clients, fault_largest(fault))
         fault.generator = load
         load.start()
         moments = []
         try:
-            for _ in range(count):
+            for _ in range(1 if fault.at_once else count):
                 time.sleep(rng.uniform(*fault.pause_s))
                 moments.append(fault.strike(world, rng))
                 world.look()
@@ -67,6 +69,10 @@ def torture(name, count, seed, quiet=False):
         if drained is None:
             report.count("hang", f"not drained in {world_module.DRAIN_S} s: {world.last_status}")
         else:
+            try:
+                world.listed = fault.listed(world)
+            except AssertionError as error:
+                report.count("unexpected", str(error)[:400])
             left = world.count_descriptors() - world.descriptors
             if fault.restarts:
                 world.daybook.stop()
@@ -94,7 +100,8 @@ def torture(name, count, seed, quiet=False):
         "seconds": round(time.monotonic() - began, 1), "attempts": log.attempts,
         "acknowledged": len(log.acknowledged()), "bytes": load.bytes,
         "durabilities": log.durabilities, "counters": report.counters,
-        "contested": report.contested, "examples": report.examples, "recovery_s": recoveries, "drained_s": drained,
+        "contested": report.contested, "listed": report.listed, "figures": fault.figures(),
+        "examples": report.examples, "recovery_s": recoveries, "drained_s": drained,
         "clean": report.clean()}
     if not quiet:
         show(result, report)
@@ -112,6 +119,8 @@ def show(result, report):
     levels = " ".join(f"{name}:{count}" for name, count in result["durabilities"].items())
     print(f"{verdict} {result['fault']:24} {result['strikes']:5} strikes {result['seconds']:6.0f} s "
           f"{result['acknowledged']:6} acknowledged ({levels}) {result['contested']} contested  "
+          f"{'%d listed  ' % result['listed'] if result['listed'] else ''}"
+          f"{''.join(f'{name} {number}  ' for name, number in result['figures'].items())}"
           f"{result['replay']}", flush=True)
     if not result["clean"]:
         print(f"    {report}", flush=True)

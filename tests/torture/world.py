@@ -18,8 +18,9 @@ DRAIN_S = 60
 
 
 class World:
-    tears_spool = False
+    tears_spool = forgets_keys = False
     last_status = None
+    listed = frozenset()    # ids that daybook fsck calls missing, where a fault makes records go missing
 
     def __init__(self, settings=None, environment=None, redis_settings=None, prefix=()):
         self.area = harness.Area("torture")
