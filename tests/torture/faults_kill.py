@@ -96,7 +96,7 @@ class KillBoth(Fault):
 
 
 class Sigstop(Fault):
-    """SIGSTOP of Redis or daybook for 1 to 4 s (30 in a campaign)"""
+    """SIGSTOP of Redis or daybook for 1 to 4 s"""
     name = "sigstop"
     longest_s = 4
 
@@ -111,6 +111,7 @@ class Sigstop(Fault):
 class Fenced(Fault):
     """a pipeline stopped beyond its lease while another one takes its records over"""
     name = "fenced-owner"
+    stopped_s = (1.5, 3.5)      # the lease is 1 s
     other = None
 
     def prepare(self, world):
@@ -122,12 +123,25 @@ class Fenced(Fault):
         self.other.start(wait_ready=False)
         world.area.second = self.other
 
+    def targets(self, world):
+        return [world.daybook.process, self.other.process]
+
     def strike(self, world, rng):
-        target = rng.choice([world.daybook.process, self.other.process])
+        target = rng.choice(self.targets(world))
         target.signal(signal.SIGSTOP)
-        time.sleep(rng.uniform(1.5, 3.5))   # the lease is 1 s
+        time.sleep(rng.uniform(*self.stopped_s))
         target.signal(signal.SIGCONT)
         return time.monotonic()
+
+
+class SigstopLong(Fenced):
+    """SIGSTOP of Redis, daybook or a second pipeline for up to 30 s, each in its turn"""
+    name, stopped_s = "sigstop-long", (10, 30)
+    turn = 0
+
+    def targets(self, world):
+        self.turn += 1
+        return [[world.redis.process, world.daybook.process, self.other.process][self.turn % 3]]
 
 
 class Poison(Fault):

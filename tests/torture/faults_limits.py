@@ -1,9 +1,12 @@
 """Limits of the process, and a wall clock that steps."""
 
 import os
+import random
 import socket
+import threading
 import time
 
+import harness
 from fault import Fault, Skip, sanitized
 
 
@@ -27,6 +30,79 @@ class FewDescriptors(Fault):
         for connection in crowd:
             connection.close()
         return time.monotonic()
+
+
+class LittleMemory(Fault):
+    """a process that may have 256 MiB, and uploads of four times as much at once"""
+    name = "memory-limit"
+    limit = 256 << 20
+    settings = {"node.memory_max": "256MiB", "ingest.memory_max": "48MiB",
+                "ingest.admission_wait": "200ms", "server.connections_max": "512",
+                "server.worker_threads": "2", "pipeline.archive_concurrency": "2"}
+    crowd, size = 48, 6_000_000
+    generator = None
+    peak = 0
+
+    def __init__(self):
+        if sanitized():
+            raise Skip("the sanitizer itself needs more memory")
+        self.group = self.make_group()
+        if self.group:
+            self.prefix = ("sh", "-c", f'echo $$ > {self.group}/cgroup.procs && exec "$@"', "sh")
+        else:
+            self.prefix = ("prlimit", f"--as={4 * self.limit}")
+
+    def make_group(self):
+        """A control group with the limit, or None where that is not allowed."""
+        for root, limit in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+                            ("/sys/fs/cgroup", "memory.max")):
+            group = os.path.join(root, f"daybook-torture-{os.getpid()}-{time.monotonic_ns()}")
+            try:
+                os.mkdir(group)
+                with open(os.path.join(group, limit), "w", encoding="ascii") as out:
+                    out.write(str(self.limit))
+                return group
+            except OSError:
+                if os.path.isdir(group):
+                    os.rmdir(group)
+        return None
+
+    def strike(self, world, rng):
+        noise = rng.randbytes(self.size)
+
+        def send(number):
+            own = random.Random(f"{noise[:8].hex()} {number}")
+            key = f"crowd-{own.getrandbits(64):x}"
+            for _ in range(400):
+                if self.generator.once(key.encode() + noise, key, "keyed", own)[0] == "acknowledged":
+                    return
+                time.sleep(0.05 + own.random() * 0.2)
+            self.generator.hangs.append("one of a crowd was not acknowledged in 400 tries")
+        senders = [threading.Thread(target=send, args=(number,)) for number in range(self.crowd)]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
+        with open(f"/proc/{world.daybook.process.pid}/status", encoding="ascii") as lines:
+            self.peak = max(self.peak, *(int(line.split()[1]) << 10 for line in lines
+                                         if line.startswith("VmHWM:")))
+        if self.peak > self.limit:
+            raise AssertionError(f"the resident set was {self.peak >> 20} MiB")
+        return time.monotonic()
+
+    def figures(self):
+        return {"peak_mib": self.peak >> 20, "turned_away": self.generator.turned_away}
+
+    def clean_up(self):
+        if self.group:
+            harness.wait_until(lambda: self.gone(), "the control group is empty", 10)
+
+    def gone(self):
+        try:
+            os.rmdir(self.group)
+            return True
+        except OSError:
+            return not os.path.isdir(self.group)
 
 
 class Clock(Fault):

@@ -1,9 +1,8 @@
-"""The archive, the metadata store and their disks: away, locked, full, lying."""
+"""The archive and the spool's disk: away, full, lying."""
 
 import glob
 import json
 import os
-import sqlite3
 import subprocess
 import time
 
@@ -25,20 +24,6 @@ class ArchiveAway(Fault):
             time.sleep(rng.uniform(0.2, 2))
         os.remove(world.archive_dir)
         os.rename(away, world.archive_dir)
-        return time.monotonic()
-
-
-class SqliteLocked(Fault):
-    """another process holds the metadata store's lock, beyond the busy timeout"""
-    name = "sqlite-locked"
-    settings = {"metadata.sqlite_busy_timeout": "100ms"}
-
-    def strike(self, world, rng):
-        holder = sqlite3.connect(world.sqlite_file, isolation_level=None, timeout=30)
-        holder.execute("BEGIN EXCLUSIVE")
-        time.sleep(rng.uniform(0.2, 2))
-        holder.execute("ROLLBACK")
-        holder.close()
         return time.monotonic()
 
 

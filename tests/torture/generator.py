@@ -36,7 +36,7 @@ class Generator:
         self.stopping = threading.Event()
         self.lock = threading.Lock()
         self.hangs, self.unexpected, self.acknowledgements = [], [], []
-        self.bytes = 0
+        self.bytes = self.turned_away = 0
         self.threads = [threading.Thread(target=self._run, args=(number,), daemon=True)
                         for number in range(threads)]
 
@@ -124,6 +124,11 @@ class Generator:
                     self.bytes += len(content)
             elif 400 <= status < 500:
                 outcome = REFUSED
+            if status in (429, 503, 507):
+                with self.lock:
+                    self.turned_away += 1
+                if not answer.header("retry-after"):
+                    self.unexpected.append(f"no Retry-After: {answer.describe()}")
         except TimeoutError:
             self.hangs.append(f"no answer in {ANSWER_S} s ({purpose})")
         except (OSError, client.BrokenAnswer, AssertionError) as error:
