@@ -59,8 +59,8 @@ def torture(name, count, seed, quiet=False):
                 time.sleep(rng.uniform(*fault.pause_s))
                 moments.append(fault.strike(world, rng))
                 world.look()
-        except AssertionError as error:
-            report.count("unexpected", str(error)[:400])
+        except Exception as error:     # whatever it was: a strike that failed is a finding
+            report.count("unexpected", f"{type(error).__name__}: {error}"[:400])
         finally:
             time.sleep(0.5)
             load.stop()
