@@ -212,11 +212,13 @@ Task<Result<io::HttpAnswer>> Ingest::store(Upload& upload, core::PayloadSealer::
   for (const core::ByteVector& frame : sealed.frames) {
     envelope.frames.push_back(static_cast<std::uint32_t>(frame.size()));
   }
-  std::optional<core::SealedObject> object;
-  co_await services_.workers.run([&] { object.emplace(envelope, std::move(sealed.frames)); });
+  std::shared_ptr<const core::SealedObject> object;
+  co_await services_.workers.run([&] {
+    object = std::make_shared<const core::SealedObject>(envelope, std::move(sealed.frames));
+  });
   upload.ticket.sealed(object->stored_size());
   upload.append_began = services_.runtime.steady_now();
-  auto receipt = co_await services_.ladder.store(*object, upload.key);
+  auto receipt = co_await services_.ladder.store(object, upload.key);
   if (!receipt) co_return pass(std::move(receipt));
   upload.acknowledged = services_.runtime.steady_now();
   upload.reserved = false;
@@ -224,7 +226,7 @@ Task<Result<io::HttpAnswer>> Ingest::store(Upload& upload, core::PayloadSealer::
   upload.ticket.appended();
   admission_.accepted();
   observe(upload, sealed);
-  object.reset();
+  object = nullptr;
   upload.ticket.give_back();
   co_return co_await acknowledge(201, std::move(*receipt), upload);
 }

@@ -94,14 +94,14 @@ Task<Result<std::optional<core::SettledRequest>>> Ladder::known(core::Idempotenc
   co_return std::optional(core::SettledRequest{head->sha256, std::move(head->receipt)});
 }
 
-Task<Result<std::string>> Ladder::store(const core::SealedObject& object,
+Task<Result<std::string>> Ladder::store(std::shared_ptr<const core::SealedObject> object,
                                         std::optional<core::IdempotencyKey> key) {
   struct Line {
     std::unique_ptr<core::Signal> changed;
     bool written = false;
   };
   const auto line = std::make_shared<Line>(services_.runtime.make_signal());
-  const core::Envelope& envelope = object.envelope();
+  const core::Envelope& envelope = object->envelope();
   services_.runtime.spawn([](std::shared_ptr<Line> state, storage::Trail& trail, core::RecordId id,
                              core::Sha256 sha256, std::uint64_t size) -> Task<> {
     if (auto added = co_await trail.add(id, sha256, size); !added) {
@@ -120,8 +120,9 @@ Task<Result<std::string>> Ladder::store(const core::SealedObject& object,
   co_return stored;
 }
 
-Task<Result<std::string>> Ladder::climb(const core::SealedObject& object,
+Task<Result<std::string>> Ladder::climb(std::shared_ptr<const core::SealedObject> shared,
                                         std::optional<core::IdempotencyKey> key) {
+  const core::SealedObject& object = *shared;
   const std::string& wanted = config_.buffer_durability;
   if (PLANTED("ack_before_append")) co_return receipt(object, wanted, "buffered");
   if (PLANTED("forget_key")) key.reset();
@@ -131,8 +132,10 @@ Task<Result<std::string>> Ladder::climb(const core::SealedObject& object,
       core::fail(Code::out_of_space, Origin::buffer, Retry::safe,
                  "Redis's memory has no room above its reserve (buffer.memory_reserve)");
   if (services_.buffer.missing_room(object.stored_size()) == 0) {
+    services_.fresh.keep(shared);
     appended = co_await services_.buffer.append(object, receipt_head(object, wanted, "buffered"),
                                                 key, deadline);
+    if (!appended) services_.fresh.forget(object.envelope().id);
   }
   CRASH_POINT("after_append");
   if (appended && PLANTED("store_refused")) {

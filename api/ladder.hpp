@@ -18,6 +18,7 @@
 
 #include "api/metrics.hpp"
 #include "core/config.hpp"
+#include "core/pipeline/fresh_records.hpp"
 #include "core/ports/metadata_store.hpp"
 #include "core/ports/object_store.hpp"
 #include "core/ports/runtime.hpp"
@@ -35,6 +36,7 @@ class Ladder {
     core::Runtime& runtime;
     core::Workers& disk;
     core::WriteAheadBuffer& buffer;
+    core::pipeline::FreshRecords& fresh;
     storage::Spool& spool;
     core::ObjectStore& objects;
     core::MetadataStore& metadata;
@@ -56,11 +58,11 @@ class Ladder {
   core::Task<core::Result<std::optional<core::SettledRequest>>> known(core::IdempotencyKey key);
 
   // Returns the complete receipt when the record is safe.
-  core::Task<core::Result<std::string>> store(const core::SealedObject& object,
+  core::Task<core::Result<std::string>> store(std::shared_ptr<const core::SealedObject> object,
                                               std::optional<core::IdempotencyKey> key);
 
  private:
-  core::Task<core::Result<std::string>> climb(const core::SealedObject& object,
+  core::Task<core::Result<std::string>> climb(std::shared_ptr<const core::SealedObject> shared,
                                               std::optional<core::IdempotencyKey> key);
   core::Task<core::Result<void>> archive(const core::SealedObject& object);
   core::Task<core::Result<std::string>> salvage(const core::SealedObject& object);

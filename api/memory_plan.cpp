@@ -40,6 +40,7 @@ std::vector<MemoryUser> memory_users(const core::Config& config, std::size_t wor
       {"kept blocks", config.ingest_memory_max / 4, "ingest.memory_max"},
       {std::to_string(config.server_connections_max) + " connections",
        config.server_connections_max * kConnectionBytes, "server.connections_max"},
+      {"fresh records", config.pipeline_fresh_memory_max, "pipeline.fresh_memory_max"},
       {"archive stage", config.pipeline_archive_concurrency * 2 * sealed,
        "pipeline.archive_concurrency"},
       {std::to_string(worker_threads) + " workers", worker_threads * kWorkerBytes,

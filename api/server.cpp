@@ -128,6 +128,7 @@ class Server {
         metadata_writer_(runtime_, 1, "daybook-index"),
         metadata_reader_(runtime_, 1, "daybook-query"),
         memory_(runtime_, config.ingest_memory_max),
+        fresh_(role == Role::all ? config.pipeline_fresh_memory_max : 0),
         log_(metrics_) {}
 
   Result<void> open();
@@ -159,6 +160,7 @@ class Server {
   LastingTotal accepted_;
   LastingTotal released_;
   core::Budget memory_;
+  core::pipeline::FreshRecords fresh_;
   PipelineLog log_;
   std::unique_ptr<storage::RedisBuffer> buffer_;
   std::unique_ptr<storage::RedisScan> scan_;
@@ -214,7 +216,7 @@ Result<void> Server::open() {
 void Server::make_pipeline() {
   using namespace core::pipeline;
   stages_.push_back(std::make_unique<ArchiveStage>(
-      runtime_, workers_, *buffer_, *objects_,
+      runtime_, workers_, *buffer_, fresh_, *objects_,
       ArchiveStage::Settings{config_.archive_prefix, config_.pipeline_archive_concurrency,
                              config_.pipeline_archive_timeout}));
   stages_.push_back(std::make_unique<IndexStage>(runtime_, *metadata_, config_.pipeline_index_batch,
@@ -243,9 +245,10 @@ void Server::make_routes() {
   records_ = std::make_unique<Records>(Records::Services{
       runtime_, workers_, *buffer_, *objects_, *metadata_, memory_, spool_.get(), pipeline_.get()});
   if (trail_) {
-    ladder_ = std::make_unique<Ladder>(Ladder::Services{runtime_, disk_workers_, *buffer_, *spool_,
-                                                        *objects_, *metadata_, *trail_, metrics_},
-                                       config_);
+    ladder_ = std::make_unique<Ladder>(
+        Ladder::Services{runtime_, disk_workers_, *buffer_, fresh_, *spool_, *objects_, *metadata_,
+                         *trail_, metrics_},
+        config_);
     ingest_ = std::make_unique<Ingest>(
         Ingest::Services{runtime_, workers_, *buffer_, *ladder_, metrics_, memory_,
                          [this](core::RecordId id, Level level, core::Deadline deadline) {

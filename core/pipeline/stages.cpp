@@ -58,27 +58,47 @@ MetadataRow row_of(const Passage& passage, WallTime indexed_at) {
 }
 
 ArchiveStage::ArchiveStage(Runtime& runtime, Workers& workers, WriteAheadBuffer& buffer,
-                           ObjectStore& store, Settings settings)
+                           FreshRecords& fresh, ObjectStore& store, Settings settings)
     : runtime_(runtime),
       workers_(workers),
       buffer_(buffer),
+      fresh_(fresh),
       store_(store),
       settings_(std::move(settings)) {}
 
+Task<Result<ArchiveStage::Stored>> ArchiveStage::fetch(const BufferEntry& entry,
+                                                       Deadline deadline) {
+  Stored stored;
+  stored.fresh = fresh_.take(entry);
+  if (stored.fresh) {
+    stored.head = {stored.fresh->envelope(), stored.fresh->slices().front().size()};
+    co_return stored;
+  }
+  auto loaded = co_await buffer_.load(entry.id, deadline);
+  if (!loaded) co_return pass(std::move(loaded));
+  stored.loaded = std::move(*loaded);
+  Result<OpenedHead> head;
+  co_await workers_.run([&] { head = verify(entry, as_bytes(stored.loaded)); });
+  if (!head) co_return pass(std::move(head));
+  stored.head = std::move(*head);
+  co_return stored;
+}
+
 Task<Result<void>> ArchiveStage::run(Passage& passage) {
   const Deadline deadline = runtime_.steady_now() + settings_.timeout;
-  auto object = co_await buffer_.load(passage.entry.id, deadline);
-  if (!object) co_return pass(std::move(object));
-  Result<OpenedHead> head;
-  co_await workers_.run([&] { head = verify(passage.entry, as_bytes(*object)); });
-  if (!head) co_return pass(head);
-  passage.head = std::move(*head);
+  const auto stored = co_await fetch(passage.entry, deadline);
+  if (!stored) co_return pass(stored);
+  passage.head = stored->head;
   POISON_POINT(passage.head.envelope.subject);
+  Slices slices = stored->slices();
+  std::string corrupt;
   if (PLANTED("corrupt_object")) {
-    object->at(object->size() / 2) ^= 1;
-    passage.entry.stored_sha256 = sha256(as_bytes(*object));
+    for (Bytes slice : slices) corrupt += as_text(slice);
+    corrupt[corrupt.size() / 2] ^= 1;
+    slices = {as_bytes(corrupt)};
+    passage.entry.stored_sha256 = sha256(slices);
   }
-  PutObject put = archive_request(passage.head.envelope, {as_bytes(*object)},
+  PutObject put = archive_request(passage.head.envelope, std::move(slices),
                                   passage.entry.stored_sha256, settings_.prefix);
   passage.object_key = put.key;
   CRASH_POINT("before_put");

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/group_commit.hpp"
+#include "core/pipeline/fresh_records.hpp"
 #include "core/pipeline/stage.hpp"
 #include "core/ports/metadata_store.hpp"
 #include "core/ports/runtime.hpp"
@@ -17,7 +18,8 @@ namespace daybook::core::pipeline {
                                         const Sha256& stored_sha256, std::string_view prefix);
 [[nodiscard]] MetadataRow row_of(const Passage& passage, WallTime indexed_at);
 
-// Buffer -> object store. Checks length and digest of what the buffer held before it goes on.
+// Buffer -> object store. Checks length and digest of what the buffer held before it goes on; a
+// fresh record is what was sealed, and the store checks the digest of what it writes.
 class ArchiveStage final : public Stage {
  public:
   struct Settings {
@@ -25,17 +27,29 @@ class ArchiveStage final : public Stage {
     std::size_t concurrency = 8;
     Duration timeout{};
   };
-  ArchiveStage(Runtime& runtime, Workers& workers, WriteAheadBuffer& buffer, ObjectStore& store,
-               Settings settings);
+  ArchiveStage(Runtime& runtime, Workers& workers, WriteAheadBuffer& buffer, FreshRecords& fresh,
+               ObjectStore& store, Settings settings);
 
   [[nodiscard]] std::string_view name() const override { return "archive"; }
   [[nodiscard]] std::size_t concurrency() const override { return settings_.concurrency; }
   Task<Result<void>> run(Passage& passage) override;
 
  private:
+  // The stored bytes of one record, wherever they came from.
+  struct Stored {
+    std::shared_ptr<const SealedObject> fresh;
+    std::string loaded;
+    OpenedHead head;
+    [[nodiscard]] Slices slices() const {
+      return fresh ? fresh->slices() : Slices{as_bytes(loaded)};
+    }
+  };
+  Task<Result<Stored>> fetch(const BufferEntry& entry, Deadline deadline);
+
   Runtime& runtime_;
   Workers& workers_;
   WriteAheadBuffer& buffer_;
+  FreshRecords& fresh_;
   ObjectStore& store_;
   Settings settings_;
 };

@@ -189,7 +189,7 @@ struct Node {
   Node(VirtualRuntime& runtime, std::shared_ptr<MemoryBufferStore> store, FlakyObjectStore& objects,
        FlakyMetadataStore& metadata, WorldSettings settings, const std::string& name)
       : buffer(runtime, std::move(store), name),
-        archive(runtime, workers, buffer, objects,
+        archive(runtime, workers, buffer, fresh, objects,
                 {.prefix = "", .concurrency = settings.archive_concurrency, .timeout = 30s}),
         index(runtime, metadata, settings.batch_max, 10s),
         release(runtime, buffer, settings.batch_max, 10s),
@@ -204,6 +204,7 @@ struct Node {
   InlineWorkers workers;
   MemoryBuffer buffer;
   RecordingObserver observer;
+  core::pipeline::FreshRecords fresh{1 * core::MiB};
   core::pipeline::ArchiveStage archive;
   core::pipeline::IndexStage index;
   core::pipeline::ReleaseStage release;
