@@ -362,6 +362,8 @@ void Server::refresh_metrics() {
   metrics_.set(metrics_.process_resident_bytes, figure(resident_bytes()));
   metrics_.set(metrics_.process_start_time,
                std::chrono::duration<double>(started_at_.time_since_epoch()).count());
+  metrics_.set(metrics_.clock,
+               std::chrono::duration<double>(runtime_.now().time_since_epoch()).count());
   metrics_.set(metrics_.runtime_info, 1, {{"backend", std::string(io::backend_name())}});
   metrics_.set(metrics_.build_info, 1, {{"version", DAYBOOK_VERSION}});
 }
