@@ -5,6 +5,7 @@ import hashlib
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -12,24 +13,21 @@ import time
 
 import early_refusal
 import harness
-from fault import Fault, Skip, sanitized
+from fault import Fault, Skip
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 
 
-class SlowClients(Fault):
-    """connections that dribble header and body bytes; good clients must keep their throughput"""
-    name, clients, at_once = "slow-clients", 0, True
+class SlowHeaders(Fault):
+    """connections that dribble header bytes; good clients must keep their throughput"""
+    name, clients, at_once = "slow-headers", 0, True
+    part = "headers"
     windows_s = 4.0
     good_clients, size = 4, 256 << 10
     least_share = 0.5           # asserted up to so many connections; beyond, it is measured
     asserted_to = 1000
     generator = None
     share = thrown_out = held = 0
-
-    def prepare(self, world):
-        if sanitized():
-            raise Skip("a sanitizer build is too slow to compare throughputs")
 
     def strike(self, world, rng):
         before = self.good(world, rng)
@@ -73,7 +71,7 @@ class SlowClients(Fault):
     def crowd(self, world):
         child = subprocess.Popen(
             [sys.executable, os.path.join(HERE, "slow_clients.py"), str(world.port),
-             str(self.count)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+             str(self.count), self.part], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         if child.stdout.readline().strip() != "ready":
             child.kill()
             raise AssertionError("the slow clients did not connect")
@@ -82,7 +80,7 @@ class SlowClients(Fault):
     def end(self, child):
         said, _ = child.communicate("\n", timeout=60)
         self.held, self.thrown_out = map(int, said.split())
-        if self.held < self.count * 0.5:
+        if self.held < min(self.count // 2, 2000):      # of 10,000 the server ends many at once
             raise AssertionError(f"only {self.held} of {self.count} slow connections were held: "
                                  "this run proves nothing")
 
@@ -91,31 +89,34 @@ class SlowClients(Fault):
                 "good_traffic_share": round(self.share, 3)}
 
 
-class SlowHttpTest(SlowClients):
-    """the same, made by slowhttptest: headers, then bodies"""
+class SlowBodies(SlowHeaders):
+    """connections that dribble the bytes of a body of 100 kB"""
+    name, part = "slow-bodies", "bodies"
+
+
+class SlowHttpTest(SlowHeaders):
+    """slow headers, made by slowhttptest"""
     name = "slowhttptest"
     # Its connections come from one address, which is that of the good clients.
     settings = {"server.connections_per_address_max": "20000"}
 
     def prepare(self, world):
-        super().prepare(world)
         if not shutil.which("slowhttptest"):
             raise Skip("slowhttptest is not installed")
 
     def crowd(self, world):
         url = f"http://127.0.0.1:{world.port}/v1/records"
-        half = str(max(1, self.count // 2))
-        common = ["-c", half, "-r", half, "-i", "5", "-l", "60", "-p", "5", "-u", url]
-        return [subprocess.Popen(["slowhttptest", mode, *common], stdin=subprocess.DEVNULL,
-                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                for mode in ("-H", "-B")]
+        return subprocess.Popen(
+            ["slowhttptest", "-H", "-c", str(self.count), "-r", str(self.count), "-i", "5", "-l", "60",
+             "-p", "5", "-u", url], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True)
 
     def end(self, crowd):
-        for child in crowd:
-            if child.poll() is not None:
-                raise AssertionError(f"slowhttptest ended early with {child.returncode}")
-            child.kill()
-            child.wait()
+        if crowd.poll() is not None:
+            raise AssertionError(f"slowhttptest ended early with {crowd.returncode}: "
+                                 f"{crowd.stdout.read()[-300:]}")
+        crowd.send_signal(signal.SIGINT)
+        crowd.communicate(timeout=30)
         self.held = self.count
 
 

@@ -1,5 +1,5 @@
-"""slow_clients.py PORT COUNT: keeps COUNT connections open that send one byte every five seconds, half of
-them inside the header section and half inside a body, and opens those anew that the server ends.
+"""slow_clients.py PORT COUNT headers|bodies: keeps COUNT connections open that send one byte every five
+seconds inside the header section or inside a body, and opens those anew that the server ends.
 
 Says "ready" when they are connected; when its standard input ends, or has a line, it says how many
 connections are open and how many the server has ended.
@@ -15,26 +15,26 @@ import time
 EVERY_S = 5.0
 SLICES = 50         # each has its turn once in EVERY_S
 ADDRESSES = 16      # 127.0.1.1 and on: the good clients have another one
-HEAD = b"POST /v1/records HTTP/1.1\r\nHost: slow\r\nX-Slow: "
-BODY = b"POST /v1/records HTTP/1.1\r\nHost: slow\r\nContent-Length: 100000\r\n\r\n"
+FIRST = {"headers": b"POST /v1/records HTTP/1.1\r\nHost: slow\r\nX-Slow: ",
+         "bodies": b"POST /v1/records HTTP/1.1\r\nHost: slow\r\nContent-Length: 100000\r\n\r\n"}
 
 
 class Slow:
     ended = 0
 
-    def __init__(self, port, number):
-        self.port, self.number, self.socket = port, number, None
+    def __init__(self, port, number, first):
+        self.port, self.number, self.first = port, number, first
+        self.socket = None
         self.open()
 
     def open(self):
+        self.begun = False
         self.socket = socket.socket()
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.SOL_IP, 24, 1)     # IP_BIND_ADDRESS_NO_PORT
         self.socket.bind((f"127.0.1.{1 + self.number % ADDRESSES}", 0))
         if self.socket.connect_ex(("127.0.0.1", self.port)) not in (0, errno.EINPROGRESS):
             self.shut()
-            return
-        self.begun = False
 
     def shut(self):
         if self.socket:
@@ -49,7 +49,7 @@ class Slow:
                 Slow.ended += 1
                 self.shut()
                 return self.open()
-            self.socket.send(b"x" if self.begun else (HEAD, BODY)[self.number % 2])
+            self.socket.send(b"x" if self.begun else self.first)
             self.begun = True
         except BlockingIOError:
             pass            # not connected yet
@@ -71,7 +71,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     everyone = []
     for number in range(count):
-        everyone.append(Slow(port, number))
+        everyone.append(Slow(port, number, FIRST[sys.argv[3]]))
         if number % 200 == 199:
             time.sleep(0.05)
     time.sleep(0.2)
