@@ -23,6 +23,7 @@ using core::Task;
 
 // A Redis that was restarted is checked and taken again within this time; requests wait for it.
 constexpr auto kReconnectGrace = std::chrono::milliseconds(500);
+constexpr auto kAgain = std::chrono::milliseconds(200);
 
 // The receipt up to `,"position":…}`, which the buffer adds when it knows it.
 std::string receipt_head(const core::SealedObject& object, std::string_view durability,
@@ -186,14 +187,31 @@ Task<Result<void>> Ladder::archive(const core::SealedObject& object) {
   auto head = core::open_head(object.slices().front());
   if (!head) co_return pass(std::move(head));
   passage.head = std::move(*head);
-  core::PutObject put = core::pipeline::archive_request(
-      object.envelope(), object.slices(), object.stored_sha256(), config_.archive_prefix);
+  const auto request = [&] {
+    return core::pipeline::archive_request(object.envelope(), object.slices(),
+                                           object.stored_sha256(), config_.archive_prefix);
+  };
+  // Once the object may be there it needs its row, or it is an object without a record and the
+  // client sends the record again: a store that fails for a moment is asked again.
+  const auto again = [&](const core::Error& error) {
+    return error.retry != Retry::never && services_.runtime.steady_now() + kAgain < deadline;
+  };
+  core::PutObject put = request();
   passage.object_key = put.key;
   auto version = co_await services_.objects.put(std::move(put), deadline);
+  while (!version && version.error().retry == Retry::unknown_outcome && again(version.error())) {
+    co_await services_.runtime.sleep(kAgain);
+    version = co_await services_.objects.put(request(), deadline);
+  }
   if (!version) co_return pass(std::move(version));
   passage.object = std::move(*version);
-  std::vector<core::MetadataRow> rows = {core::pipeline::row_of(passage, services_.runtime.now())};
-  auto inserted = co_await services_.metadata.insert(std::move(rows), deadline);
+  const std::vector<core::MetadataRow> rows = {
+      core::pipeline::row_of(passage, services_.runtime.now())};
+  auto inserted = co_await services_.metadata.insert(rows, deadline);
+  while (!inserted && again(inserted.error())) {
+    co_await services_.runtime.sleep(kAgain);
+    inserted = co_await services_.metadata.insert(rows, deadline);
+  }
   // The object is there now, whatever the answer says.
   if (!inserted) inserted.error().retry = Retry::unknown_outcome;
   co_return inserted;

@@ -100,7 +100,10 @@ Result<std::unique_ptr<SegmentWriter>> SegmentWriter::create(std::string path,
     writer->file_ = ::open(writer->path_.c_str(), kFlags, 0640);
   }
   if (writer->file_ < 0) return segment_failure(writer->path_, "creating");
-  if (auto synced = sync_folder(folder); !synced) return pass(std::move(synced));
+  if (auto synced = sync_folder(folder); !synced) {
+    ::unlink(writer->path_.c_str());  // nobody would look at it before the next start
+    return pass(std::move(synced));
+  }
   return writer;
 }
 

@@ -171,6 +171,19 @@ TEST_F(SpoolTest, never_writes_to_a_file_whose_fsync_failed) {
   EXPECT_EQ(again->records(), 2) << "what was refused is not met again";
 }
 
+TEST_F(SpoolTest, leaves_no_file_behind_whose_name_could_not_be_synced) {
+  const auto spool = open();
+  {
+    const SyncHook hook([this](const std::string& path) { return path == dir() ? EIO : 0; });
+    ASSERT_FALSE(add(*spool, *sealed(10'000, 1)));
+    EXPECT_FALSE(spool->health());
+  }
+  EXPECT_TRUE(files().empty());
+  ASSERT_TRUE(add(*spool, *sealed(10'000, 2)));
+  EXPECT_TRUE(spool->health());
+  EXPECT_EQ(files().size(), 1);
+}
+
 TEST_F(SpoolTest, cuts_a_torn_tail_at_every_length_and_keeps_the_record_before) {
   const auto first = sealed(9'000, 1);
   const auto second = sealed(9'000, 2);
