@@ -3,6 +3,7 @@
 // are in README.md beside this file.
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <random>
 
 #include <unistd.h>
@@ -28,6 +29,8 @@ struct Options {
   double timeout_seconds = 60;
   bool json = false;
   bool generated = false;
+  std::vector<std::string> raw;
+  std::filesystem::path write_payloads;
   PayloadOptions payloads;
   LoadOptions load;
 };
@@ -65,6 +68,13 @@ void declare(CLI::App& app, Options& options) {
                "Send a key with each record, as a client that retries would");
   app.add_flag("--end-to-end", options.load.end_to_end,
                "Then wait until all is archived and indexed, and say the MB/s of that, too");
+  app.add_option("--raw", options.raw,
+                 "METHOD and TARGET of a server that is not Daybook: each body goes there and any "
+                 "2xx acknowledges it. @FILE: its lines are the targets, in turn")
+      ->expected(2);
+  app.add_option(
+      "--write-payloads", options.write_payloads,
+      "Write the bodies and their order into this folder, say what they are, and send nothing");
   app.add_option("--seed", options.payloads.seed, "The same seed sends the same bytes")
       ->capture_default_str();
   app.add_flag("--json", options.json, "One JSON object on standard output");
@@ -94,6 +104,29 @@ std::filesystem::path default_corpus() {
   return error || !std::filesystem::is_directory(real, error) ? std::filesystem::path() : real;
 }
 
+// The sentence says what is wrong.
+std::optional<std::string> interpret_raw(Options& options) {
+  if (options.raw.empty()) return std::nullopt;
+  if (options.load.end_to_end) return "--end-to-end asks a Daybook; it does not go with --raw.";
+  if (options.load.idempotency_keys) return "--idempotency-keys does not go with --raw.";
+  RawTarget raw{.method = options.raw[0], .targets = {}};
+  if (options.raw[1].starts_with('@')) {
+    const std::string name = options.raw[1].substr(1);
+    std::ifstream file(name);
+    for (std::string line; std::getline(file, line);) {
+      if (!line.empty()) raw.targets.push_back(line);
+    }
+    if (raw.targets.empty()) return "--raw: " + name + " has no target, or cannot be read.";
+  } else {
+    raw.targets.push_back(options.raw[1]);
+  }
+  for (const std::string& target : raw.targets) {
+    if (!target.starts_with('/')) return "--raw: the target " + target + " must begin with /.";
+  }
+  options.load.raw = std::move(raw);
+  return std::nullopt;
+}
+
 // Fills what the options' texts mean; the sentence says what is wrong.
 std::optional<std::string> interpret(Options& options) {
   if (!options.size.empty()) {
@@ -109,6 +142,7 @@ std::optional<std::string> interpret(Options& options) {
   if (options.payloads.corpus.empty() && !options.generated) {
     options.payloads.corpus = default_corpus();
   }
+  if (auto complaint = interpret_raw(options)) return complaint;
   auto url = io::parse_url(options.url);
   if (!url) return url.error().detail;
   options.load.client.endpoint.host = url->host;
@@ -192,6 +226,14 @@ int run_with(const Options& options) {
   if (!payloads) {
     fmt::print(stderr, "bulk_load: {}\n", payloads.error().detail);
     return kExitUsage;
+  }
+  if (!options.write_payloads.empty()) {
+    if (auto written = payloads->write_to(options.write_payloads); !written) {
+      fmt::print(stderr, "bulk_load: {}\n", written.error().detail);
+      return kExitErrors;
+    }
+    fmt::print("{}\n", payloads->description());
+    return 0;
   }
   if (auto usable = io::probe_backend(); !usable) {
     fmt::print(stderr, "bulk_load: {}\n", usable.error().detail);

@@ -16,6 +16,7 @@ using core::Result;
 constexpr auto kPauseAfterError = std::chrono::milliseconds(100);
 constexpr auto kProgressInterval = std::chrono::milliseconds(250);
 constexpr auto kPollInterval = std::chrono::milliseconds(50);
+constexpr std::size_t kErrorTextMax = 300;  // of a stranger's error page
 constexpr auto kDrainMax = std::chrono::minutes(10);
 
 double seconds_between(core::SteadyTime from, core::SteadyTime to) {
@@ -137,37 +138,58 @@ core::Task<> LoadRun::send_one(std::uint64_t number, core::SteadyTime due) {
     co_return;
   }
   const Payload& payload = payloads_.at(number);
+  auto response = co_await client_.send(make_request(payload, number), deadline);
+  const core::SteadyTime answered = runtime_.steady_now();
+  if (!response) {
+    count_error(std::string(core::to_string(response.error().code)), response.error().detail);
+    co_return;
+  }
+  if (!accept(*response, payload)) co_return;
+  report_.ack.record(answered - due);
+  ++report_.records;
+  report_.bytes += payload.bytes.size();
+}
+
+io::HttpRequest LoadRun::make_request(const Payload& payload, std::uint64_t number) const {
   io::HttpRequest request;
+  request.fields.add("Content-Type", payload.content_type);
+  request.body = {payload.bytes};
+  if (options_.raw) {
+    request.method = options_.raw->method;
+    request.target =
+        options_.base_path + options_.raw->targets[number % options_.raw->targets.size()];
+    return request;
+  }
   request.method = "POST";
   request.target = options_.base_path + "/v1/records";
-  request.fields.add("Content-Type", payload.content_type);
   request.fields.add("Content-Digest", payload.content_digest);
   request.fields.add("ce-source", "/bench/bulk_load");
   request.fields.add("ce-type", "bench.audit");
   if (options_.idempotency_keys) {
     request.fields.add("Idempotency-Key", fmt::format("{}-{}", options_.run_name, number));
   }
-  request.body = {payload.bytes};
-  auto response = co_await client_.send(std::move(request), deadline);
-  const core::SteadyTime answered = runtime_.steady_now();
-  if (!response) {
-    count_error(std::string(core::to_string(response.error().code)), response.error().detail);
-    co_return;
+  return request;
+}
+
+bool LoadRun::accept(const io::HttpResponse& response, const Payload& payload) {
+  if (options_.raw) {
+    if (response.head.status / 100 == 2) return true;
+    count_error(fmt::format("{}", response.head.status),
+                std::string(core::as_text(response.body).substr(0, kErrorTextMax)));
+    return false;
   }
-  const boost::json::value answer = parse(response->body);
-  if (response->head.status != 201) {
-    count_error(fmt::format("{} {}", response->head.status, member_text(answer, "code")),
+  const boost::json::value answer = parse(response.body);
+  if (response.head.status != 201) {
+    count_error(fmt::format("{} {}", response.head.status, member_text(answer, "code")),
                 member_text(answer, "detail"));
-    co_return;
+    return false;
   }
   if (member_text(answer, "sha256") != payload.sha256_hex ||
       member_number(answer, "size") != payload.bytes.size()) {
-    count_error("wrong receipt", std::string(core::as_text(response->body)));
-    co_return;
+    count_error("wrong receipt", std::string(core::as_text(response.body)));
+    return false;
   }
-  report_.ack.record(answered - due);
-  ++report_.records;
-  report_.bytes += payload.bytes.size();
+  return true;
 }
 
 core::Task<> LoadRun::show_progress() {

@@ -4,7 +4,8 @@
 // latency runs from the first byte sent. Open loop: record n is due at n / rate; latency and
 // timeout run from when it was due, and what is due within the duration is sent, even late, so that
 // a stalled server is charged for every record that it kept waiting. Every receipt is checked
-// against the payload's digest and size. I/O thread only; the payloads must outlive the run.
+// against the payload's digest and size, except where the target is raw. I/O thread only; the
+// payloads must outlive the run.
 #pragma once
 
 #include <chrono>
@@ -13,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "bench/payload_source.hpp"
 #include "bench/percentiles.hpp"
@@ -21,9 +23,17 @@
 
 namespace daybook::bench {
 
+// For a server that is not Daybook: the bodies go to any target, and any 2xx is an acknowledgement.
+// What such a server stored is for the caller to check.
+struct RawTarget {
+  std::string method;
+  std::vector<std::string> targets;  // taken in turn; never empty
+};
+
 struct LoadOptions {
   io::HttpClient::Settings client;
-  std::string base_path;  // before /v1/records and /metrics
+  std::string base_path;  // before /v1/records and /metrics, and before raw targets
+  std::optional<RawTarget> raw;
   std::size_t connections = 8;
   std::uint64_t records = 0;                  // 0: until the duration has passed
   std::chrono::milliseconds duration{0};      // 0: until all records are sent
@@ -76,6 +86,9 @@ class LoadRun {
 
   core::Task<> lane();
   core::Task<> send_one(std::uint64_t number, core::SteadyTime due);
+  [[nodiscard]] io::HttpRequest make_request(const Payload& payload, std::uint64_t number) const;
+  // Counts an error unless the answer acknowledges this payload.
+  bool accept(const io::HttpResponse& response, const Payload& payload);
   core::Task<> show_progress();
   core::Task<> wait_for_pipeline(Figures before);
   core::Task<core::Result<Figures>> read_figures();

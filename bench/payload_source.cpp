@@ -206,6 +206,26 @@ std::uint64_t PayloadSource::pool_bytes() const {
   return total;
 }
 
+Result<void> PayloadSource::write_to(const std::filesystem::path& folder) const {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) return bad_corpus(folder, error.message());
+  const auto write = [&folder](const std::string& name, std::string_view text) -> Result<void> {
+    std::ofstream file(folder / name, std::ios::binary | std::ios::trunc);
+    file.write(text.data(), static_cast<std::streamsize>(text.size()));
+    file.close();
+    if (!file) return bad_corpus(folder / name, "cannot be written");
+    return {};
+  };
+  for (std::size_t number = 0; number < pool_.size(); ++number) {
+    auto written = write(std::to_string(number), core::as_text(pool_[number].bytes));
+    if (!written) return written;
+  }
+  std::string order;
+  for (const std::size_t number : order_) order += fmt::format("{}\n", number);
+  return write("order", order);
+}
+
 Result<PayloadSource> PayloadSource::load(const PayloadOptions& options) {
   PayloadSource source;
   std::mt19937_64 random(options.seed);

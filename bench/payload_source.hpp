@@ -43,6 +43,9 @@ class PayloadSource {
   [[nodiscard]] const Payload& at(std::uint64_t number) const {
     return pool_[order_[number % order_.size()]];
   }
+  // Writes the bodies as files 0, 1, … and `order`, the numbers of the files in the order in which
+  // at() gives them, one a line: for clients of other protocols, which then send the same bytes.
+  [[nodiscard]] core::Result<void> write_to(const std::filesystem::path& folder) const;
   [[nodiscard]] std::size_t distinct() const { return pool_.size(); }
   [[nodiscard]] std::uint64_t pool_bytes() const;
   [[nodiscard]] const std::string& description() const { return description_; }
