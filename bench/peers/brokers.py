@@ -12,8 +12,11 @@ class Nats(Peer):
     name = "nats"
     packages = ("nats-server",)
     programs = ("nats-server",)
-    means = {"fsynced": "yes (2.10; lazily before)", "gives an id": "sequence", "digest": "no",
-             "deduplicates": "2 minutes", "archived": "no"}
+
+    @property
+    def means(self):
+        return {**Peer.means, "fsynced": "yes" if self.syncs() else "no, every 2 minutes",
+                "gives an id": "sequence", "validates": "size", "deduplicates": "2 minutes"}
 
     def program(self):
         newer = os.path.join(self.setup.tools, "nats", "usr", "sbin", "nats-server")
@@ -57,8 +60,7 @@ class RabbitMq(Peer):
     packages = ("rabbitmq-server",)
     programs = ("rabbitmq-server", "epmd")
     script = "/usr/lib/rabbitmq/bin/rabbitmq-server"
-    means = {"fsynced": "yes", "gives an id": "no", "digest": "no", "deduplicates": "no",
-             "archived": "no"}
+    means = {**Peer.means, "fsynced": "yes", "validates": "size"}
 
     def missing(self):
         if not os.path.exists(self.script):

@@ -12,8 +12,8 @@ class Daybook(OnRedis):
     name = "daybook"
     packages = ("redis-server",)
     programs = ("redis-server",)
-    means = {"fsynced": "yes", "gives an id": "yes", "digest": "SHA-256", "deduplicates": "yes",
-             "archived": "later, verified"}
+    means = {"fsynced": "yes", "gives an id": "yes", "validates": "size, digest, attributes",
+             "digest": "SHA-256", "deduplicates": "by key", "archived": "later, verified"}
 
     def settings(self):
         return {}, {}

@@ -19,7 +19,7 @@ import wire
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 # What an acknowledgement of a peer can mean, in the order of the table.
-MEANINGS = ("fsynced", "gives an id", "digest", "deduplicates", "archived")
+MEANINGS = ("fsynced", "gives an id", "validates", "digest", "deduplicates", "archived")
 
 
 def find(program):
@@ -46,7 +46,7 @@ class Peer:
     name = ""
     packages = ()   # of Debian
     programs = ()
-    # For each of MEANINGS what the acknowledgement gives, or "no".
+    # For each of MEANINGS what the acknowledgement gives.
     means = dict.fromkeys(MEANINGS, "no")
 
     def __init__(self, setup):
@@ -199,8 +199,7 @@ class RedisBenchmark(OnRedis):
     name = "redis-benchmark"
     packages = ("redis-server", "redis-tools")
     programs = ("redis-server", "redis-benchmark")
-    means = {"fsynced": "yes", "gives an id": "no", "digest": "no", "deduplicates": "no",
-             "archived": "no"}
+    means = {**Peer.means, "fsynced": "yes"}
     sets = 40  # of the first run, which tells how many a run of so many seconds needs
 
     def versions(self):
@@ -249,8 +248,7 @@ class RedisSet(OnRedis):
 
 class HttpOnRedis(OnRedis):
     """A front end that takes POST /v1/records and answers 2xx after Redis has answered."""
-    means = {"fsynced": "yes", "gives an id": "yes", "digest": "no", "deduplicates": "no",
-             "archived": "no"}
+    means = {**Peer.means, "fsynced": "yes", "gives an id": "yes", "validates": "size"}
 
     def load(self, seconds):
         return self.bulk_load(self.port, seconds, "--raw", "POST", "/v1/records")

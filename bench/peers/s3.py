@@ -75,7 +75,7 @@ class Bucket:
 class Radosgw(Peer):
     name = "radosgw"
     packages = CEPH_PACKAGES
-    means = {"fsynced": "yes", "gives an id": "no", "digest": "MD5", "deduplicates": "no",
+    means = {**Peer.means, "fsynced": "yes", "validates": "size, signature", "digest": "MD5",
              "archived": "yes"}
     keys = 20_000  # more than a run can send
     bucket = None
