@@ -1,25 +1,25 @@
 """What the measuring programs of this folder share: a private Redis and daybook, load, figures of a
 process, and result lines.
 
-Everything runs on free loopback ports with its data below var/ of the checkout, on that disk, and is
-ended by its process id. Servers run with the product's default settings; what a measurement changes
+Everything runs on free loopback ports with its data below var/ of the checkout, on that disk, and
+is ended by its process id. Servers run with the product's default settings; what a measurement changes
 is in its result. Times are seconds unless a name says otherwise; MB = 10^6 bytes of payload.
 """
 
 import argparse
 import atexit
 import gc
+import http.server
 import json
 import os
 import platform
-import re
 import resource
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -29,13 +29,10 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 
 import client  # noqa: E402
 import harness  # noqa: E402
+import observe  # noqa: E402
+from observe import Failed  # noqa: E402
 
-SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)")
 _options = argparse.Namespace()
-
-
-class Failed(Exception):
-    """A measurement that cannot be trusted: an error of a client or a server, or no progress."""
 
 
 # --- command line ---------------------------------------------------------------------------
@@ -43,7 +40,7 @@ class Failed(Exception):
 def parser(description):
     made = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Exit status: 0 measured, 1 something failed, 2 wrong use, 77 nothing could run here.")
+        epilog="Exit status: 0 measured, 1 something failed, 2 wrong use, 77 nothing can run here.")
     made.add_argument("--build", default=os.path.join(ROOT, "build", "release"), metavar="FOLDER",
                       help="where api/daybook and bench/bulk_load are (default build/release)")
     made.add_argument("--daybook", metavar="FILE", help="the program from elsewhere")
@@ -129,7 +126,7 @@ def result(kind, **figures):
     """Adds a line to --json, if that was asked for; the line of `kind` that comes last counts."""
     line = {"kind": kind, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "commit": _first_line("git", "-C", ROOT, "describe", "--always", "--dirty"),
-            "daybook": _first_line(_options.daybook, "--version").split()[-1],
+            "daybook": _first_line(_options.daybook, "--version").split()[1],
             "machine": machine(), "seed": _options.seed,
             "load_average": round(os.getloadavg()[0], 2), **rounded(figures)}
     if _options.json:
@@ -166,7 +163,7 @@ class Bench:
         return os.path.join(self.socket_dir, "redis")
 
     def daybook(self, role=None, name="daybook", environment=None, wait_ready=True, **settings):
-        """Starts one with the default settings and those given (server__listen for server.listen)."""
+        """Starts one with default settings and those given (server__listen for server.listen)."""
         made = harness.Daybook(self.area, None, role=role, name=name, environment=environment)
         made.settings = {
             "server.listen": f"127.0.0.1:{made.port}", "node.data_dir": made.data_dir,
@@ -212,148 +209,14 @@ def load(daybook, allow_errors=False, **words):
     return said
 
 
-# --- figures --------------------------------------------------------------------------------
-
-def scrape(daybook):
-    """(name, labels) -> value of one look at /metrics."""
-    page = client.request(daybook.port, "GET", "/metrics").body.decode()
-    return {(found[1], found[2] or ""): float(found[3])
-            for found in map(SAMPLE.match, page.splitlines()) if found}
-
-
-def total(found, name):
-    return sum(value for (key, _), value in found.items() if key == name)
-
-
-def buckets(found, name, label):
-    """Upper end of each bucket of a histogram -> samples up to it."""
-    ends = {}
-    for (key, labels), value in found.items():
-        if key == name + "_bucket" and label in labels:
-            ends[float(re.search(r'le="([^"]+)"', labels)[1])] = value
-    return ends
-
-
-def quantile(before, after, share):
-    """(interpolated, upper end of its bucket) of the samples between two looks; None without any."""
-    counts = sorted((end, after[end] - before.get(end, 0)) for end in after)
-    if not counts or counts[-1][1] <= 0:
-        return None, None
-    wanted, low, below = share * counts[-1][1], 0.0, 0.0
-    for end, count in counts:
-        if count >= wanted:
-            inside = (wanted - below) / (count - below) if count > below else 1.0
-            return (low + (end - low) * inside if end != float("inf") else low), end
-        low, below = end, count
-    return low, low
-
-
-def percentile(values, share):
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
-def in_ms(values):
-    """p50 and p99 of seconds, as milliseconds."""
-    return {"p50_ms": percentile(values, 0.50) * 1e3, "p99_ms": percentile(values, 0.99) * 1e3}
-
-
-def cpu_seconds(pid):
-    """User and system time of a process and its threads, the kernel's I/O workers included."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def memory_bytes(pid, field):
-    """VmRSS, VmHWM … of /proc/PID/status."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as lines:
-        for line in lines:
-            if line.startswith(field + ":"):
-                return int(line.split()[1]) * 1024
-    raise Failed(f"/proc/{pid}/status has no {field}")
-
-
-class Counted:
-    """Wall and CPU time of a daybook and its Redis from here to done()."""
-
-    def __init__(self, bench, *daybooks):
-        self.pids = {"redis": [bench.redis.process.pid],
-                     "daybook": [made.process.pid for made in daybooks]}
-        self.before = self._now()
-        self.began = time.monotonic()
-
-    def _now(self):
-        return {name: sum(map(cpu_seconds, pids)) for name, pids in self.pids.items()}
-
-    def done(self):
-        now = self._now()
-        return {"seconds": time.monotonic() - self.began,
-                **{f"{name}_cpu": now[name] - self.before[name] for name in now}}
-
-
-class Requests:
-    """One kept-alive connection; timed requests with as little work of our own as possible."""
-
-    def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def close(self):
-        self.socket.close()
-
-    def get(self, target, status=200):
-        """(seconds, body); any other status ends the measurement."""
-        words = f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
-        began = time.perf_counter()
-        self.socket.sendall(words)
-        answer = self.socket.recv(1 << 18)
-        while (end := answer.find(b"\r\n\r\n")) < 0:
-            answer += self._more()
-        length = re.search(rb"\r\ncontent-length: *(\d+)", answer[:end].lower())
-        if length is None:
-            raise Failed(f"GET {target}: no Content-Length in {answer[:end]!r}")
-        while len(answer) < end + 4 + int(length[1]):
-            answer += self._more()
-        seconds = time.perf_counter() - began
-        if int(answer[9:12]) != status:
-            raise Failed(f"GET {target}: {answer[:500]!r}")
-        return seconds, answer[end + 4:]
-
-    def _more(self):
-        piece = self.socket.recv(1 << 18)
-        if not piece:
-            raise Failed("the server closed a connection that was in use")
-        return piece
-
-    def times(self, targets, status=200):
-        return [self.get(target, status)[0] for target in targets]
-
-
-def wait_released(daybook, wanted, timeout_s, each=None):
-    """Waits until `wanted` records were ever released; each(figures) sees every look."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        found = scrape(daybook)
-        if each:
-            each(found)
-        if total(found, "daybook_records_released_total") >= wanted:
-            return found
-        if time.monotonic() > deadline:
-            raise Failed(f"not released within {timeout_s:.0f} s: "
-                         f"{total(found, 'daybook_records_pending'):.0f} pending, "
-                         f"{total(found, 'daybook_records_parked'):.0f} parked\n{daybook.tail(10)}")
-        time.sleep(0.05)
-
-
 # --- idle connections -----------------------------------------------------------------------
 
 def many_connections(count):
     """Settings under which so many connections of one address may stay idle for the whole run."""
     open_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if open_files < count + 200:
-        raise unittest.SkipTest(f"{count} connections need a hard limit of {count + 200} open files, "
-                                f"not {open_files} (ulimit -Hn)")
+        raise unittest.SkipTest(f"{count} connections need a hard limit of {count + 200} open "
+                                f"files, not {open_files} (ulimit -Hn)")
     resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
     return {"server__connections_max": count + 100, "server__idle_timeout": "1h",
             "server__connections_per_address_max": count + 100}
@@ -363,6 +226,53 @@ def hold_idle(daybook, count):
     """Connections that each had one answer and stay open."""
     held = []
     for _ in range(count):
-        held.append(Requests(daybook.port))
+        held.append(observe.Requests(daybook.port))
         held[-1].get("/livez")
     return held
+
+
+# --- an object store that refuses -----------------------------------------------------------
+
+class RefusingStore:
+    """An S3 service whose bucket is there and which refuses every PUT for good (413)."""
+
+    SECRETS = {"DAYBOOK_ARCHIVE_S3_ACCESS_KEY": "key", "DAYBOOK_ARCHIVE_S3_SECRET_KEY": "secret"}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self, status, body):
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def do_PUT(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.answer(413, b"<Error><Code>EntityTooLarge</Code></Error>")
+
+        def do_GET(self):
+            if self.path.count("/") > 1:
+                self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+            else:
+                self.answer(200, b"")
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    def __enter__(self):
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def settings(self):
+        return {"archive__kind": "s3", "archive__s3_bucket": "bench",
+                "archive__s3_endpoint": f"http://127.0.0.1:{self.server.server_address[1]}"}
