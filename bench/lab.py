@@ -2,8 +2,8 @@
 process, and result lines.
 
 Everything runs on free loopback ports with its data below var/ of the checkout, on that disk, and
-is ended by its process id. Servers run with the product's default settings; what a measurement changes
-is in its result. Times are seconds unless a name says otherwise; MB = 10^6 bytes of payload.
+is ended by its process id. Servers run with the product's default settings but for what a
+measurement is about. Times are seconds unless a name says otherwise; MB = 10^6 bytes of payload.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import http.server
 import json
 import os
 import platform
+import re
 import resource
 import shutil
 import signal
@@ -61,6 +62,20 @@ def positive(text):
     if number < 1:
         raise ValueError(text)
     return number
+
+
+def count(text):
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
+
+
+def size(text):
+    """What bulk_load takes: 4M, 64k..4M."""
+    if not re.fullmatch(r"[1-9]\d*[kM]?(\.\.[1-9]\d*[kM]?)?", text):
+        raise ValueError(text)
+    return text
 
 
 def run(made, measure):
