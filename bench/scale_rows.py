@@ -35,8 +35,8 @@ INSERT INTO records (id, tenant, source, event_id, type, subject, event_time, re
   content_type, size, stored_size, sha256, stored_sha256, data_offset, frames, object_key,
   object_location, object_version, partition, position, state, attempts, durability,
   idempotency_key, attributes, indexed_at)
-SELECT id, 'default', '/cluster-' || spread % 20, '', 'bench.rows', 'subject-' || spread % 1000,
-  NULL, at, 'application/x-ndjson', 4194304, 440000,
+SELECT id, 'default', '/cluster-' || (spread % 20), '', 'bench.rows',
+  'subject-' || (spread % 1000), NULL, at, 'application/x-ndjson', 4194304, 440000,
   printf('%08x%056x', spread, number), printf('%08x%056x', spread, number + 1), 362,
   '[110000,110000,110000,110000]', 'default/2026/01/01/00/' || id || '.ndjson.zst',
   'file:/nowhere/default/2026/01/01/00/' || id || '.ndjson.zst', '', number & 3,
