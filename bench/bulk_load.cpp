@@ -2,7 +2,6 @@
 // prints payload MB/s and percentiles of the time to the acknowledgement. The canonical commands
 // are in README.md beside this file.
 #include <cstdio>
-#include <cstdlib>
 #include <fstream>
 #include <random>
 
@@ -13,8 +12,8 @@
 #include <fmt/format.h>
 
 #include "bench/load_run.hpp"
+#include "bench/payload_options.hpp"
 #include "bench/payload_source.hpp"
-#include "core/text.hpp"
 
 namespace daybook::bench {
 namespace {
@@ -24,14 +23,12 @@ constexpr int kExitUsage = 2;
 
 struct Options {
   std::string url = "http://127.0.0.1:7080";
-  std::string size;
   double duration_seconds = 0;
   double timeout_seconds = 60;
   bool json = false;
-  bool generated = false;
   std::vector<std::string> raw;
   std::filesystem::path write_payloads;
-  PayloadOptions payloads;
+  PayloadChoice payloads;
   LoadOptions load;
 };
 
@@ -44,19 +41,7 @@ void declare(CLI::App& app, Options& options) {
   app.add_option("--records", options.load.records,
                  "Records to send (1000 where neither this nor --duration is given)");
   app.add_option("--duration", options.duration_seconds, "Seconds to send for");
-  app.add_option("--size", options.size,
-                 "Payload size or range: 4M, 1M..6M, 300k (powers of 1024)");
-  auto* corpus = app.add_option("--corpus", options.payloads.corpus,
-                                "Folder of audit logs (.json, .jsonl, .ndjson, also .zst; "
-                                "payloads.tsv is used where no --size is given). Default: "
-                                "$DAYBOOK_SHARED/corpus or ../shared/corpus beside the source, "
-                                "where there is one, else --generated.");
-  corpus->check(CLI::ExistingDirectory);
-  app.add_flag("--generated", options.generated, "Audit JSON of our own making (9 to 10 to 1)")
-      ->excludes(corpus);
-  app.add_option("--incompressible", options.payloads.incompressible,
-                 "Share of records that are random bytes, 0 to 1")
-      ->check(CLI::Range(0.0, 1.0));
+  declare_payload_options(app, options.payloads);
   app.add_option(
          "--rate", options.load.rate,
          "Records a second, open loop: latency counts from when a record was due. 0 = closed loop")
@@ -75,33 +60,7 @@ void declare(CLI::App& app, Options& options) {
   app.add_option(
       "--write-payloads", options.write_payloads,
       "Write the bodies and their order into this folder, say what they are, and send nothing");
-  app.add_option("--seed", options.payloads.seed, "The same seed sends the same bytes")
-      ->capture_default_str();
   app.add_flag("--json", options.json, "One JSON object on standard output");
-}
-
-// "4M" -> 4 MiB; the letter alone means a power of 1024 here, as it does for dd and
-// redis-benchmark's -d.
-std::optional<std::uint64_t> parse_bytes(std::string text) {
-  if (!text.empty() && (text.back() == 'k' || text.back() == 'K')) {
-    text.back() = 'K';
-    text += "iB";
-  } else if (!text.empty() && text.back() == 'M') {
-    text += "iB";
-  }
-  const auto bytes = core::parse_size(text);
-  return bytes && *bytes > 0 ? bytes : std::nullopt;
-}
-
-// Real audit logs, where this machine has them; empty where it has none.
-std::filesystem::path default_corpus() {
-  const char* shared = std::getenv("DAYBOOK_SHARED");
-  const std::filesystem::path folder =
-      std::filesystem::path(shared != nullptr ? shared : DAYBOOK_SOURCE_DIR "/../shared") /
-      "corpus";
-  std::error_code error;
-  const std::filesystem::path real = std::filesystem::canonical(folder, error);
-  return error || !std::filesystem::is_directory(real, error) ? std::filesystem::path() : real;
 }
 
 // The sentence says what is wrong.
@@ -129,19 +88,7 @@ std::optional<std::string> interpret_raw(Options& options) {
 
 // Fills what the options' texts mean; the sentence says what is wrong.
 std::optional<std::string> interpret(Options& options) {
-  if (!options.size.empty()) {
-    const std::size_t dots = options.size.find("..");
-    const auto low = parse_bytes(options.size.substr(0, dots));
-    const auto high = dots == std::string::npos ? low : parse_bytes(options.size.substr(dots + 2));
-    if (!low || !high || *low > *high) {
-      return "--size " + options.size + " is no size. Write for example 4M or 1M..6M.";
-    }
-    options.payloads.size_min = *low;
-    options.payloads.size_max = *high;
-  }
-  if (options.payloads.corpus.empty() && !options.generated) {
-    options.payloads.corpus = default_corpus();
-  }
+  if (auto complaint = interpret_payload_options(options.payloads)) return complaint;
   if (auto complaint = interpret_raw(options)) return complaint;
   auto url = io::parse_url(options.url);
   if (!url) return url.error().detail;
@@ -222,7 +169,7 @@ void print_text(const LoadReport& report) {
 }
 
 int run_with(const Options& options) {
-  const auto payloads = PayloadSource::load(options.payloads);
+  const auto payloads = PayloadSource::load(options.payloads.options);
   if (!payloads) {
     fmt::print(stderr, "bulk_load: {}\n", payloads.error().detail);
     return kExitUsage;
