@@ -84,7 +84,7 @@ Result<Exchange> exchange(const PayloadSource& payloads, std::size_t connections
   CHECK(::waitpid(sender, &status, 0) == sender);
   if (count.wrong > 0) {
     return core::fail(core::Code::internal, core::Origin::self, core::Retry::never,
-                      fmt::format("{} of {} answers were wrong", count.wrong, count.bodies));
+                      fmt::format("{} answers were wrong or missing", count.wrong));
   }
   return Exchange{count.bytes, count.bodies, count.seconds, count.cpu, server_cpu};
 }
