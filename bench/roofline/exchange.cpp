@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "bench/roofline/clock.hpp"
+#include "bench/roofline/scratch_folder.hpp"
 #include "bench/roofline/sender.hpp"
 #include "bench/roofline/sockets.hpp"
 #include "core/check.hpp"
@@ -59,6 +60,7 @@ Result<Exchange> exchange(const PayloadSource& payloads, std::size_t connections
   const pid_t sender = ::fork();
   CHECK(sender >= 0);
   if (sender == 0) {
+    become_child();
     to_sender.write = Descriptor();
     std::uint16_t port = 0;
     // No port: the parent is gone.

@@ -6,7 +6,7 @@
 // - Each answer is checked: a server that hashes must have the right digest.
 // - CPU seconds are of the process, so client and server are told apart. On loopback the kernel
 //   does much of the receiving in the sender's system call.
-// fork: no other thread may run when exchange() is called.
+// It forks: no other thread may hold a lock when exchange() is called.
 #pragma once
 
 #include <functional>

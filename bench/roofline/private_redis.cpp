@@ -9,7 +9,6 @@
 #include <vector>
 
 #include <fcntl.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -108,7 +107,7 @@ bool PrivateRedis::spawn(const std::filesystem::path& program, Persistence persi
   arguments.push_back(nullptr);
   pid_ = ::fork();
   if (pid_ == 0) {
-    ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // it must not outlive an interrupted run
+    become_child();
     const int null = ::open("/dev/null", O_RDWR);
     for (int number : {0, 1, 2}) ::dup2(null, number);
     ::execv(arguments[0], arguments.data());

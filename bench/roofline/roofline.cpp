@@ -13,6 +13,7 @@
 
 #include "bench/payload_options.hpp"
 #include "bench/roofline/clock.hpp"
+#include "bench/roofline/scratch_folder.hpp"
 #include "bench/roofline/servers.hpp"
 #include "bench/roofline/settings.hpp"
 #include "io/runtime.hpp"
@@ -82,6 +83,7 @@ int run_with(Options& options) {
   settings.cores = std::max(1U, std::thread::hardware_concurrency());
   if (settings.dir.empty()) settings.dir = DAYBOOK_SOURCE_DIR "/var";
   raise_descriptor_limit();
+  remove_folders_when_interrupted();
   const auto payloads = PayloadSource::load(options.payloads.options);
   if (!payloads) {
     fmt::print(stderr, "roofline: {}\n", payloads.error().detail);

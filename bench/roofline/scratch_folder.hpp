@@ -1,29 +1,17 @@
-// A folder for the files of one section, on the disk that is measured; gone with its object.
+// A folder for the files of one section, on the disk that is measured; gone with its object, or
+// when the run is interrupted.
 #pragma once
 
-#include <cstdlib>
 #include <filesystem>
-#include <string>
+#include <system_error>
 
 namespace daybook::bench::roofline {
 
 class ScratchFolder {
  public:
   // Not usable (error() says why) where `parent` cannot be made or written.
-  explicit ScratchFolder(const std::filesystem::path& parent) {
-    std::filesystem::create_directories(parent, error_);
-    if (error_) return;
-    std::string path = (parent / "roofline.XXXXXX").string();
-    if (::mkdtemp(path.data()) == nullptr) {
-      error_ = std::error_code(errno, std::generic_category());
-    } else {
-      path_ = path;
-    }
-  }
-  ~ScratchFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
+  explicit ScratchFolder(const std::filesystem::path& parent);
+  ~ScratchFolder();
   ScratchFolder(const ScratchFolder&) = delete;
   ScratchFolder& operator=(const ScratchFolder&) = delete;
 
@@ -34,5 +22,12 @@ class ScratchFolder {
   std::filesystem::path path_;
   std::error_code error_;
 };
+
+// From here on SIGINT, SIGTERM and SIGHUP remove the folders that there are and end the program
+// with status 128 + the signal's number. Call it first in main: it blocks the signals, and a thread
+// that waits for them is the only one to get them.
+void remove_folders_when_interrupted();
+// In a forked child: signals have their usual effect again, and the parent's death ends it.
+void become_child();
 
 }  // namespace daybook::bench::roofline

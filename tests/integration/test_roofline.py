@@ -6,6 +6,7 @@ Environment: ROOFLINE_BINARY, the roofline program."""
 import json
 import os
 import shutil
+import signal
 import subprocess
 import unittest
 
@@ -70,6 +71,34 @@ class Roofline(unittest.TestCase):
         result = self.measure("--only", "redis", path=self.area.path)
         self.assertEqual(result["redis"], [])
         self.assertEqual([skip["section"] for skip in result["skipped"]], ["redis"])
+
+    def test_an_interrupted_run_leaves_no_redis_and_no_files(self):
+        if not shutil.which("redis-server"):
+            self.skipTest("no redis-server")
+        run = subprocess.Popen(
+            [shutil.which(ROOFLINE), "--dir", self.area.path, "--only", "redis", "--seconds", "60",
+             "--generated", "--size", "300k"], stdout=subprocess.DEVNULL)
+        self.addCleanup(run.kill)
+        harness.wait_until(self.redis_processes, "its redis-server")
+        run.send_signal(signal.SIGTERM)
+        self.assertEqual(run.wait(harness.PATIENCE_S), 128 + signal.SIGTERM)
+        harness.wait_until(lambda: not self.redis_processes(), "the end of its redis-server")
+        self.assertEqual(os.listdir(self.area.path), [])
+
+    # Those that work below the folder of this test.
+    def redis_processes(self):
+        found = []
+        for number in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{number}/cmdline", "rb") as line:
+                    if b"redis-server" in line.read() and self.works_below_area(number):
+                        found.append(number)
+            except OSError:
+                pass  # it ended meanwhile
+        return found
+
+    def works_below_area(self, number):
+        return os.readlink(f"/proc/{number}/cwd").startswith(self.area.path)
 
     def test_wrong_use_is_named_and_ends_with_2(self):
         for words, named in ((["--only", "weather"], "--only"),
