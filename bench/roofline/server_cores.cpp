@@ -33,6 +33,8 @@ struct Connection {
   std::shared_ptr<std::byte> block;
   std::size_t in_block = 0;
   core::Sha256Hasher hasher;
+  // What one thread left here the next one sees; epoll's own order is none that C++ knows of.
+  std::atomic<bool> handed_on{false};
 
   [[nodiscard]] core::Bytes filled() const { return {block.get(), in_block}; }
 };
@@ -67,6 +69,7 @@ class CoreServer {
 
  private:
   void watch(Connection& connection, int operation) {
+    connection.handed_on.store(true, std::memory_order_release);
     epoll_event event{EPOLLIN | EPOLLONESHOT, {.ptr = &connection}};
     CHECK(::epoll_ctl(epoll_.number(), operation, connection.socket.number(), &event) == 0);
   }
@@ -82,12 +85,13 @@ class CoreServer {
       }
       if (event.data.ptr == nullptr) return;
       auto& connection = *static_cast<Connection*>(event.data.ptr);
+      CHECK(connection.handed_on.exchange(false, std::memory_order_acquire));
       switch (receive(connection)) {
         case Received::some:
           watch(connection, EPOLL_CTL_MOD);
           break;
         case Received::end:
-          close(connection);
+          end_one();
           break;
         case Received::block:
           if (work_ == Work::discard) {
@@ -160,8 +164,8 @@ class CoreServer {
     watch(connection, EPOLL_CTL_MOD);
   }
 
-  void close(Connection& connection) {
-    connection.socket = Descriptor();
+  // The sockets are closed together, when no thread is left that could be using one.
+  void end_one() {
     if (--open_ > 0) return;
     const std::uint64_t one = 1;
     CHECK(::write(ended_.number(), &one, sizeof one) == sizeof one);
