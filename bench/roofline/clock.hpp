@@ -62,6 +62,7 @@ template <class Step>
     bytes[thread] = moved;
   };
   std::vector<std::thread> pool;
+  pool.reserve(threads);
   for (std::size_t thread = 0; thread < threads; ++thread) pool.emplace_back(work, thread);
   while (warm < threads) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   const double cpu_before = cpu_seconds();

@@ -46,8 +46,7 @@ std::optional<std::filesystem::path> find_redis_server() {
   std::string_view rest = path != nullptr ? path : "/usr/bin:/bin";
   while (!rest.empty()) {
     const std::size_t colon = std::min(rest.find(':'), rest.size());
-    const std::filesystem::path program =
-        std::filesystem::path(rest.substr(0, colon)) / "redis-server";
+    std::filesystem::path program = std::filesystem::path(rest.substr(0, colon)) / "redis-server";
     if (::access(program.c_str(), X_OK) == 0) return program;
     rest.remove_prefix(std::min(colon + 1, rest.size()));
   }
@@ -109,7 +108,9 @@ bool PrivateRedis::spawn(const std::filesystem::path& program, Persistence persi
   if (pid_ == 0) {
     become_child();
     const int null = ::open("/dev/null", O_RDWR);
-    for (int number : {0, 1, 2}) ::dup2(null, number);
+    for (const int number : {0, 1, 2}) {
+      if (null >= 0) ::dup2(null, number);
+    }
     ::execv(arguments[0], arguments.data());
     std::_Exit(127);
   }

@@ -58,9 +58,9 @@ void Report::print_row(const Row& row) {
   std::fflush(stdout);
 }
 
-void Report::skip(std::string reason) {
+void Report::skip(const std::string& reason) {
   if (!json_) fmt::print("  SKIPPED: {}\n", reason);
-  skipped_.push_back({{"section", section_}, {"reason", std::move(reason)}});
+  skipped_.push_back({{"section", section_}, {"reason", reason}});
 }
 
 void Report::finish() const {

@@ -23,7 +23,7 @@ class Report {
   // Rows and skips belong to the section that began last.
   void begin_section(std::string_view name, std::string_view title);
   void add(Row row);
-  void skip(std::string reason);
+  void skip(const std::string& reason);
   // The JSON document or, as text was printed line by line, what was skipped.
   void finish() const;
 

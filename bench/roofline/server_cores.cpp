@@ -58,6 +58,7 @@ class CoreServer {
     const Descriptor listener = listen_on_loopback();
     listening(port_of(listener));
     std::vector<std::thread> pool;
+    pool.reserve(threads);
     for (std::size_t thread = 0; thread < threads; ++thread) pool.emplace_back([this] { work(); });
     for (Connection& connection : connections_) {
       connection.socket = accept_from(listener);

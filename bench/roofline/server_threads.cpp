@@ -76,6 +76,7 @@ Server thread_per_connection(Work work) {
     listening(port_of(listener));
     core::BlockPool blocks(connections);
     std::vector<std::thread> threads;
+    threads.reserve(connections);
     for (std::size_t accepted = 0; accepted < connections; ++accepted) {
       threads.emplace_back([socket = accept_from(listener), work, &blocks] {
         serve_connection(socket, work, blocks);
