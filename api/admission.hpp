@@ -57,8 +57,8 @@ class Admission {
     std::uint64_t unappended_ = 0;
   };
 
-  // Fills the ticket, or says which room is missing after waiting until the deadline. began: when
-  // the request began.
+  // Fills the ticket, or says which room is missing after waiting until the deadline. began: since
+  // when the request asks.
   core::Task<core::Result<void>> admit(const core::http::RequestHead& head, std::string peer,
                                        core::SteadyTime began, Ticket& ticket);
   // More bytes of a chunked body are to come; without waiting.

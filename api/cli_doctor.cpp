@@ -12,6 +12,7 @@
 
 #include "api/cli_client.hpp"
 #include "api/cli_output.hpp"
+#include "api/file_limit.hpp"
 #include "api/memory_plan.hpp"
 #include "core/text.hpp"
 #include "io/runtime.hpp"
@@ -93,16 +94,13 @@ void Doctor::examine_machine() {
 void Doctor::examine_file_limit() {
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return;
-  constexpr std::uint64_t kOwnFiles = 64;  // trail, SQLite, rings, standard streams, with room
-  const std::uint64_t needed = config_.server_connections_max + config_.buffer_append_connections +
-                               config_.archive_s3_connections +
-                               config_.pipeline_archive_concurrency + kOwnFiles;
+  const std::uint64_t needed = config_.server_connections_max + files_besides_clients(config_);
   const std::string detail =
       "RLIMIT_NOFILE allows " + std::to_string(files.rlim_max) +
       " files; server.connections_max = " + std::to_string(config_.server_connections_max) +
       " needs " + std::to_string(needed);
   // `serve` raises the soft limit to the hard one by itself, so only the hard one counts.
-  note(files.rlim_max >= needed ? Verdict::ok : Verdict::fail, "open files", detail,
+  note(files.rlim_max >= needed ? Verdict::ok : Verdict::warn, "open files", detail,
        "LimitNOFILE=" + std::to_string(2 * needed) +
            " in the service, ulimit -n, or a smaller server.connections_max");
 }

@@ -21,6 +21,10 @@ using core::Retry;
 using core::SteadyTime;
 using core::Task;
 
+// So much of a body must be there before it is given memory. Whoever sends at all sends it at once,
+// and the kernel's buffer takes it.
+constexpr std::size_t kBodyBeginBytes = 16 * core::KiB;
+
 // The receipt with the level that was waited for.
 std::string at_level(const std::string& receipt, Level level) {
   boost::system::error_code error;
@@ -141,7 +145,10 @@ Task<Result<void>> Ingest::admit(io::HttpExchange& exchange, Upload& upload) {
   }
   if (auto open = services_.admission(); !open) co_return open;
   if (auto sound = co_await services_.ladder.open(); !sound) co_return sound;
-  co_return co_await admission_.admit(head, exchange.peer(), upload.began, upload.ticket);
+  // A body that dribbles in holds no memory and takes nobody's turn before its beginning is there.
+  if (auto begun = co_await exchange.body_arrives(kBodyBeginBytes); !begun) co_return begun;
+  co_return co_await admission_.admit(head, exchange.peer(), services_.runtime.steady_now(),
+                                      upload.ticket);
 }
 
 Task<Result<std::optional<core::SettledRequest>>> Ingest::reserve(Upload& upload) {

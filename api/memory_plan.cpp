@@ -13,8 +13,9 @@ namespace {
 // overhead.
 constexpr std::uint64_t kSealedOverhead = core::limits::kEnvelopeBytesMax + 64 * core::KiB;
 
-// One connection: a head being read (its room, and the parsed copy), a coroutine frame and answers.
-constexpr std::uint64_t kConnectionBytes = 3 * core::limits::kHeadBytesMax;
+// One connection: the beginning of a head, coroutine frames, timers and an answer. An idle one
+// takes half of it.
+constexpr std::uint64_t kConnectionBytes = 12 * core::KiB;
 
 // A zstd context of the highest level in use here, on a block.
 constexpr std::uint64_t kWorkerBytes = 4 * core::MiB;
@@ -40,6 +41,7 @@ std::vector<MemoryUser> memory_users(const core::Config& config, std::size_t wor
       {"kept blocks", config.ingest_memory_max / 4, "ingest.memory_max"},
       {std::to_string(config.server_connections_max) + " connections",
        config.server_connections_max * kConnectionBytes, "server.connections_max"},
+      {"heads", core::limits::kHeadsBytesMax, ""},
       {"fresh records", config.pipeline_fresh_memory_max, "pipeline.fresh_memory_max"},
       {"archive stage", config.pipeline_archive_concurrency * 2 * sealed,
        "pipeline.archive_concurrency"},

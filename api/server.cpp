@@ -11,6 +11,7 @@
 #include <spdlog/spdlog.h>
 
 #include "api/auditor.hpp"
+#include "api/file_limit.hpp"
 #include "api/health.hpp"
 #include "api/ingest.hpp"
 #include "api/ladder.hpp"
@@ -81,7 +82,7 @@ Result<storage::RedisBufferSettings> buffer_settings(const core::Config& config,
 }
 
 io::HttpServerSettings http_settings(const core::Config& config) {
-  return {.connections_max = config.server_connections_max,
+  return {.connections_max = connections_within(config, open_files_max()),
           .connections_per_address_max = config.server_connections_per_address_max,
           .header_timeout = config.server_header_timeout,
           .idle_timeout = config.server_idle_timeout,
@@ -342,6 +343,8 @@ void Server::refresh_metrics() {
       stats.oldest_parked ? runtime_.now() - *stats.oldest_parked : std::chrono::microseconds(0);
   metrics_.set(metrics_.parked_oldest_seconds,
                std::max(0.0, std::chrono::duration<double>(parked_age).count()));
+  metrics_.set(metrics_.connections, figure(http_->connections()));
+  metrics_.advance_to(metrics_.connections_ended, figure(http_->ended_for_room()));
   metrics_.set(metrics_.records_unaccounted, static_cast<double>(stats.unaccounted()));
   metrics_.set(metrics_.buffer_entries, figure(stats.pending + stats.parked));
   metrics_.set(metrics_.buffer_bytes, figure(stats.bytes));
@@ -424,6 +427,13 @@ void Server::say_hello() const {
                http_->local().str(), to_string(role_), io::backend_name(), node_.id());
   spdlog::info("buffer {} ({}), archive {}, metadata {}", config_.buffer_url,
                config_.buffer_durability, objects_->describe(), metadata_->describe());
+  if (const auto within = connections_within(config_, open_files_max());
+      within < config_.server_connections_max) {
+    spdlog::warn(
+        "the limit on open files ({}) leaves room for {} connections, fewer than "
+        "server.connections_max ({}); raise LimitNOFILE or ulimit -n",
+        open_files_max(), within, config_.server_connections_max);
+  }
   spdlog::info("memory at most: {}", memory_text(memory_users(config_, worker_threads(config_))));
 }
 

@@ -27,6 +27,10 @@ inline constexpr std::size_t kBlocksInFlight = 3;
 inline constexpr std::size_t kHeadBytesMax = 16 * KiB;
 inline constexpr std::size_t kHeaderFieldsMax = 128;
 
+// All request heads together, beyond the first 2 KiB of each while it arrives.
+inline constexpr std::size_t kHeadsBytesMax = 64 * MiB;
+static_assert(kHeadsBytesMax >= 64 * kHeadBytesMax);
+
 // Envelope: attributes are a client's words about the record, not a second payload.
 inline constexpr std::size_t kAttributeBytesMax = 1 * KiB;
 inline constexpr std::size_t kAttributesMax = 64;

@@ -1,7 +1,7 @@
 // HttpServer: HTTP/1.1 over Streams. It frames, times and bounds; what a request means is the
 // handler's business. Bodies are never collected here: the handler reads them, straight into its
 // own memory. Pipelined requests are answered one after the other. When all connections it may hold
-// are open, it ends those that only wait, the longest-waiting first. I/O thread only.
+// are open, it ends those that wait for their clients, the longest-waiting first. I/O thread only.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/http/message.hpp"
 #include "core/result.hpp"
@@ -17,12 +18,15 @@
 #include "core/units.hpp"
 #include "io/runtime.hpp"
 #include "io/stream.hpp"
+#include "io/waiting_line.hpp"
 
 namespace daybook::io {
 
 struct HttpServerSettings {
   std::size_t connections_max = 4096;
-  std::size_t connections_per_address_max = 1024;
+  // 0 = all of them from loopback, where a proxy speaks for many, and three quarters from
+  // elsewhere.
+  std::size_t connections_per_address_max = 0;
   core::Duration header_timeout{};
   core::Duration idle_timeout{};
   core::Duration body_idle_timeout{};
@@ -45,6 +49,11 @@ class HttpExchange {
   virtual ~HttpExchange() = default;
   [[nodiscard]] virtual const core::http::RequestHead& head() const = 0;
   [[nodiscard]] virtual const std::string& peer() const = 0;  // the client's address
+
+  // Waits until so many bytes of the body, or all of a shorter one, have arrived, without spending
+  // memory on them: who asks for memory then has something to show. Returns at once where that
+  // cannot be told: a chunked body, a client that waits for 100. Errors as of read_body().
+  virtual core::Task<core::Result<void>> body_arrives(std::size_t bytes) = 0;
 
   // Body bytes into `into` (at most one socket read); 0 = the body is complete. The first call
   // answers `Expect: 100-continue`. Errors: timeout, closed (the client left), invalid_argument
@@ -74,15 +83,27 @@ class HttpServer {
   void close();
   // Returns when the last connection has ended (true) or the deadline passed (false).
   core::Task<bool> drained(core::Deadline deadline);
-  [[nodiscard]] std::size_t connections() const { return sessions_.size(); }
+  [[nodiscard]] std::size_t connections() const { return sessions_.size() - leaving_; }
+  // Connections that were ended to make room, since the start.
+  [[nodiscard]] std::uint64_t ended_for_room() const { return ended_for_room_; }
 
  private:
   class Session;
+  // What is counted of one client address.
+  struct Address {
+    std::size_t connections = 0;
+    WaitingLine<Session> line;
+  };
   core::Task<> accept_loop();
   core::Task<> serve(std::unique_ptr<Stream> stream);
-  // Ends the connection that has waited longest without a whole head (of that address, where one is
-  // given), so that silent and slow clients cannot keep others out. False: none has waited long.
-  bool end_longest_waiting(const std::string* peer);
+  // True: there is room for one more connection, or somebody who waited was ended for it.
+  bool make_room();
+  // Ends the connection that waits longest. False: none has waited long enough.
+  bool end_longest(WaitingLine<Session>& line);
+  void end(Session& session);
+  [[nodiscard]] std::size_t per_address_max(const std::string& peer) const;
+  // Memory for heads beyond the small; ends others that hold much of it while they wait.
+  bool take_head_memory(const Session& taker, std::size_t bytes);
 
   IoRuntime& runtime_;
   HttpServerSettings settings_;
@@ -90,7 +111,12 @@ class HttpServer {
   Refusal refusal_;
   std::unique_ptr<Listener> listener_;
   std::list<Session*> sessions_;
-  std::map<std::string, std::size_t> per_address_;
+  std::map<std::string, Address> addresses_;
+  WaitingLine<Session> line_;
+  std::size_t leaving_ = 0;  // of sessions_: ended, and not gone yet
+  std::uint64_t ended_for_room_ = 0;
+  std::size_t head_bytes_ = 0;
+  std::vector<std::byte> dropped_;  // bytes that nobody reads
   std::unique_ptr<core::Signal> session_ended_;
   bool closing_ = false;
   bool accepting_ = false;

@@ -3,6 +3,10 @@
 #include <charconv>
 #include <map>
 
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -31,8 +35,9 @@ class Watchdog {
  public:
   template <class Cancel>
   Watchdog(asio::io_context& context, Cancel cancel)
-      : state_(std::make_shared<State>(context, std::move(cancel))) {}
+      : context_(context), cancel_(std::move(cancel)) {}
   ~Watchdog() {
+    if (!state_) return;
     state_->cancel = nullptr;
     state_->timer.cancel();
   }
@@ -40,6 +45,7 @@ class Watchdog {
   Watchdog& operator=(const Watchdog&) = delete;
 
   void begin(core::Deadline deadline) {
+    if (!state_) state_ = std::make_shared<State>(context_, std::move(cancel_));
     state_->waiting = true;
     state_->expired = false;
     state_->deadline = deadline;
@@ -76,7 +82,9 @@ class Watchdog {
     });
   }
 
-  std::shared_ptr<State> state_;
+  asio::io_context& context_;
+  std::function<void()> cancel_;  // until state_ has it
+  std::shared_ptr<State> state_;  // from the first wait on: many connections never write
 };
 
 core::Failure io_failure(const error_code& error, bool timed_out, core::Origin origin,
@@ -130,6 +138,36 @@ class SocketStream final : public Stream {
     co_return core::Result<void>{};
   }
 
+  core::Task<core::Result<void>> wait_for_bytes(std::size_t bytes,
+                                                core::Deadline deadline) override {
+    if constexpr (std::is_same_v<Socket, TlsSocket>) {
+      co_return core::Result<void>{};
+    } else {
+      if (bytes_waiting() >= bytes) co_return core::Result<void>{};
+      // The kernel wakes us once, however many pieces the bytes come in. Reads know no such mark.
+      error_code ignored;
+      socket_.set_option(asio::socket_base::receive_low_watermark(static_cast<int>(bytes)),
+                         ignored);
+      read_watch_.begin(deadline);
+      const auto [error] = co_await socket_.async_wait(Socket::wait_read, kLater);
+      const bool timed_out = read_watch_.end();
+      socket_.set_option(asio::socket_base::receive_low_watermark(1), ignored);
+      if (error) co_return io_failure(error, timed_out, origin_, "reading");
+      if (bytes_waiting() >= bytes || !peer_has_ended()) co_return core::Result<void>{};
+      co_return io_failure(asio::error::eof, false, origin_, "reading");
+    }
+  }
+
+  [[nodiscard]] std::size_t bytes_waiting() const override {
+    if constexpr (std::is_same_v<Socket, TlsSocket>) {
+      return 0;
+    } else {
+      error_code none;
+      const std::size_t bytes = socket_.available(none);
+      return none ? 0 : bytes;
+    }
+  }
+
   void shutdown_write() override {
     error_code ignored;
     if constexpr (!std::is_same_v<Socket, TlsSocket>) {
@@ -137,8 +175,14 @@ class SocketStream final : public Stream {
     }
   }
 
-  void hang_up() override {
+  void hang_up(core::Bytes last_words) override {
     error_code ignored;
+    if constexpr (!std::is_same_v<Socket, TlsSocket>) {
+      if (!last_words.empty()) {
+        static_cast<void>(::send(socket_.native_handle(), last_words.data(), last_words.size(),
+                                 MSG_DONTWAIT | MSG_NOSIGNAL));
+      }
+    }
     socket_.lowest_layer().shutdown(asio::socket_base::shutdown_both, ignored);
   }
 
@@ -160,6 +204,10 @@ class SocketStream final : public Stream {
   void cancel() {
     error_code ignored;
     socket_.lowest_layer().cancel(ignored);
+  }
+  [[nodiscard]] bool peer_has_ended() {
+    pollfd end{socket_.lowest_layer().native_handle(), POLLRDHUP, 0};
+    return ::poll(&end, 1, 0) == 1;
   }
 
   Socket socket_;
@@ -266,10 +314,22 @@ class TcpListener final : public Listener {
       co_return core::fail(closed ? core::Code::closed : core::Code::overloaded, core::Origin::self,
                            core::Retry::safe, "accept: " + error.message());
     }
-    error_code ignored;
-    socket.set_option(tcp::no_delay(true), ignored);
-    co_return std::make_unique<SocketStream<tcp::socket>>(context_, std::move(socket),
-                                                          core::Origin::client);
+    co_return stream_of(std::move(socket));
+  }
+  std::unique_ptr<Stream> accept_waiting() override {
+    // The listening socket may block; nobody else takes what poll() has seen.
+    pollfd waiting{acceptor_.native_handle(), POLLIN, 0};
+    if (::poll(&waiting, 1, 0) != 1 || (waiting.revents & POLLIN) == 0) return nullptr;
+    const int descriptor = ::accept4(waiting.fd, nullptr, nullptr, SOCK_CLOEXEC);
+    if (descriptor < 0) return nullptr;
+    tcp::socket socket(context_);
+    error_code error;
+    socket.assign(acceptor_.local_endpoint(error).protocol(), descriptor, error);
+    if (error) {
+      ::close(descriptor);
+      return nullptr;
+    }
+    return stream_of(std::move(socket));
   }
   void close() override {
     error_code ignored;
@@ -282,6 +342,13 @@ class TcpListener final : public Listener {
   }
 
  private:
+  std::unique_ptr<Stream> stream_of(tcp::socket socket) {
+    error_code ignored;
+    socket.set_option(tcp::no_delay(true), ignored);
+    return std::make_unique<SocketStream<tcp::socket>>(context_, std::move(socket),
+                                                       core::Origin::client);
+  }
+
   asio::io_context& context_;
   tcp::acceptor acceptor_;
 };

@@ -30,6 +30,13 @@ class Stream {
                                                           core::Deadline deadline) = 0;
   virtual core::Task<core::Result<void>> write_all(core::Slices slices,
                                                    core::Deadline deadline) = 0;
+  // Returns when the kernel holds at least so many bytes for read_some, or sooner where that cannot
+  // be told; nothing of ours is spent on them. In place of a read, with the same errors: closed,
+  // too, when the peer ended before that many.
+  virtual core::Task<core::Result<void>> wait_for_bytes(std::size_t bytes,
+                                                        core::Deadline deadline) = 0;
+  // Bytes that a read would get at once; 0 where it cannot be told.
+  [[nodiscard]] virtual std::size_t bytes_waiting() const { return 0; }
   // Tells the peer that nothing more comes; reading goes on.
   virtual void shutdown_write() = 0;
   // The peer's address without its port, so that one client's connections can be counted; "" where
@@ -37,8 +44,9 @@ class Stream {
   [[nodiscard]] virtual std::string peer() const { return {}; }
   // Both directions end; a read in progress sees the peer's end. For whoever is not the reader:
   // the descriptor stays, so that a read which io_uring has not been given yet cannot meet another
-  // connection that got its number.
-  virtual void hang_up() {}
+  // connection that got its number. last_words are sent before, as far as they leave at once; not
+  // while a write is in progress.
+  virtual void hang_up(core::Bytes /*last_words*/ = {}) {}
   // Ends the connection now; waits in progress end with Code::closed. Safe to call twice.
   virtual void close() = 0;
 };
@@ -73,6 +81,8 @@ class Listener {
   virtual ~Listener() = default;
   // The next connection. Code::closed after close(); other errors (no file descriptors) may pass.
   virtual core::Task<core::Result<std::unique_ptr<Stream>>> accept() = 0;
+  // One that is waiting already; null where there is none. Not while accept() is in progress.
+  [[nodiscard]] virtual std::unique_ptr<Stream> accept_waiting() = 0;
   virtual void close() = 0;
   [[nodiscard]] virtual Endpoint local() const = 0;
 };

@@ -1,0 +1,32 @@
+#include "api/file_limit.hpp"
+
+#include <algorithm>
+
+#include <sys/resource.h>
+
+namespace daybook::api {
+namespace {
+
+constexpr std::uint64_t kOwnFiles = 64;  // trail, SQLite, rings, standard streams, with room
+
+}  // namespace
+
+std::uint64_t files_besides_clients(const core::Config& config) {
+  return config.buffer_append_connections + config.archive_s3_connections +
+         config.pipeline_archive_concurrency + kOwnFiles;
+}
+
+std::uint64_t connections_within(const core::Config& config, std::uint64_t open_files_max) {
+  // Where the limit is tight, clients still get half of it: not all of the others are open at once.
+  const std::uint64_t others = std::min(files_besides_clients(config), open_files_max / 2);
+  return std::max<std::uint64_t>(1,
+                                 std::min(config.server_connections_max, open_files_max - others));
+}
+
+std::uint64_t open_files_max() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return 1024;
+  return files.rlim_cur;
+}
+
+}  // namespace daybook::api
