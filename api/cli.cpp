@@ -14,6 +14,7 @@
 #include "api/cli_output.hpp"
 #include "api/cli_post.hpp"
 #include "api/cli_records.hpp"
+#include "api/cli_salvage.hpp"
 #include "api/cli_status.hpp"
 #include "api/server.hpp"
 #include "core/text.hpp"
@@ -36,6 +37,7 @@ struct Choices {
   GetOptions get;
   ListOptions list;
   ParkedOptions parked;
+  SalvageOptions salvage;
   FsckOptions fsck;
 };
 
@@ -302,6 +304,55 @@ void add_parked(CLI::App& app, Choices& choices) {
   });
 }
 
+void add_salvage(CLI::App& app, Choices& choices) {
+  CLI::App* command = app.add_subcommand(
+      "salvage", "Payloads that were refused after they had arrived, kept on this node's disk");
+  add_config_options(*command, choices);
+  add_server_options(*command, choices, "120s");
+  SalvageOptions& options = choices.salvage;
+  const auto run_with = [&choices](SalvageOptions::Action action) {
+    return [&choices, action] {
+      choices.command = [&choices, action] {
+        choices.salvage.action = action;
+        choices.salvage.sources = sources_of(choices);
+        choices.salvage.server = server_of(choices, "120s");
+        choices.salvage.json = choices.json;
+        return run_salvage(choices.salvage);
+      };
+    };
+  };
+  CLI::App* list = command->add_subcommand("list", "Lists them (also without a word)");
+  CLI::App* show = command->add_subcommand("show", "Shows what came with one of them");
+  CLI::App* post = command->add_subcommand(
+      "post", "Posts them again as they came; they go when the server has acknowledged them");
+  post->add_option("ID", options.ids, "Their ids")->type_name("");
+  post->add_flag("--all", options.all, "All of them");
+  CLI::App* drop = command->add_subcommand("drop", "Destroys one of them; the reason is kept");
+  for (CLI::App* one : {show, drop}) {
+    one->add_option("ID", options.ids, "Its id")->required()->expected(1)->type_name("");
+  }
+  drop->add_option("--reason", options.reason, "Why; it is kept in salvage/log.jsonl")->required();
+  drop->add_flag("--yes", options.yes, "Do not ask");
+  for (CLI::App* sub : {list, show, post, drop}) sub->fallthrough();
+  list->callback(run_with(SalvageOptions::Action::list));
+  show->callback(run_with(SalvageOptions::Action::show));
+  post->callback(run_with(SalvageOptions::Action::post));
+  drop->callback(run_with(SalvageOptions::Action::drop));
+  command->require_subcommand(0, 1);
+  command->footer(
+      "It works on node.data_dir, so run it where the server ran, with its configuration. A "
+      "payload\n"
+      "is posted with the key it came with, or one made of its id: posting it twice stores it "
+      "once.\n"
+      "\n"
+      "Examples:\n"
+      "  daybook salvage --config daybook.toml\n"
+      "  daybook salvage post --all --config daybook.toml");
+  command->callback([&choices, run_with] {
+    if (!choices.command) run_with(SalvageOptions::Action::list)();
+  });
+}
+
 void add_status(CLI::App& app, Choices& choices) {
   CLI::App* command = app.add_subcommand("status", "What a running server says about itself");
   add_server_options(*command, choices, "10s");
@@ -410,6 +461,7 @@ int run_command_line(int argument_count, const char* const* arguments) {
   add_get(app, choices);
   add_ls(app, choices);
   add_parked(app, choices);
+  add_salvage(app, choices);
   add_status(app, choices);
   add_doctor(app, choices);
   add_fsck(app, choices);

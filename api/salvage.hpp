@@ -1,0 +1,50 @@
+// SalvageFolder: payloads whose requests failed after their body had arrived (ladder.hpp), as files
+// node.data_dir/salvage/<id>.zst in the stored form. Only a command takes one out, and
+// salvage/log.jsonl says when, why and by whom, before the file goes. Blocking; for commands.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/envelope.hpp"
+#include "core/http/message.hpp"
+#include "core/result.hpp"
+
+namespace daybook::api {
+
+class SalvageFolder {
+ public:
+  explicit SalvageFolder(const std::string& data_dir) : path_(data_dir + "/salvage") {}
+
+  struct Payload {
+    core::Envelope envelope;
+    core::ByteVector stored;
+  };
+  // Oldest first; none where there is no folder.
+  [[nodiscard]] core::Result<std::vector<core::RecordId>> list() const;
+  // Code::not_found, or damaged where the bytes are not what their envelope says.
+  [[nodiscard]] core::Result<Payload> open(const core::RecordId& id) const;
+  [[nodiscard]] std::uint64_t stored_size(const core::RecordId& id) const;  // 0 = it is gone
+
+  // Writes the line {"action", "id", "at", "who", facts…} durably, then removes the file.
+  [[nodiscard]] core::Result<void> take_out(
+      const core::RecordId& id, std::string_view action,
+      const std::vector<std::pair<std::string, std::string>>& facts) const;
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  [[nodiscard]] std::string file_of(const core::RecordId& id) const;
+
+  std::string path_;
+};
+
+// The payload's own bytes, checked against the envelope's SHA-256.
+[[nodiscard]] core::Result<core::ByteVector> payload_of(const SalvageFolder::Payload& payload);
+
+// The header fields that post it as it came: type, attributes, key. A payload that came without a
+// key gets one of its own, so that posting it twice stores it once.
+[[nodiscard]] core::http::Fields salvage_fields(const core::Envelope& envelope);
+
+}  // namespace daybook::api
