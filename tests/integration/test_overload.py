@@ -9,7 +9,6 @@ import threading
 import time
 
 import client
-import early_refusal
 import harness
 
 POST = "/v1/records"
@@ -320,12 +319,7 @@ class SlowHeads(Overload):
         self.assertGreater(share, 0.6)
 
 
-class EarlyRefusal(early_refusal.EarlyRefusal):
-    """300 tries; more with early_refusal.py --tries."""
-
-
 def add_options(parser):
-    parser.add_argument("--tries", type=int, default=300)
     parser.add_argument("--slow", type=int, default=300)
 
 
