@@ -11,8 +11,8 @@ import sys
 import threading
 import time
 
-import early_refusal
 import harness
+import test_early_refusal
 from fault import Fault, Skip
 
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -126,32 +126,13 @@ class EarlyRefusals(Fault):
     least_share = 0.999
     tries = failures = 0
 
-    def prepare(self, world):
-        self.redis = harness.Redis(world.area, name="refusals").start()
-        self.servers = {
-            "no memory": early_refusal.FullServer(world.area, self.redis, "16MiB", "crowded"),
-            "client over its share": early_refusal.FullServer(world.area, self.redis, "1B", "greedy")}
-        for server in self.servers.values():
-            server.start()
-
     def strike(self, world, rng):
-        each, examples = -(-self.count // len(early_refusal.KINDS)), []
-        for kind in early_refusal.KINDS:
-            server = self.servers.get(kind)
-            _, failures, _ = early_refusal.measure(server.daybook.port if server else world.port,
-                                                   kind, each, 4)
-            self.tries += each
-            self.failures += len(failures)
-            examples += failures[:3]
+        failures, self.tries = test_early_refusal.run(self.count, workers=4, report=lambda _: None)
+        self.failures = len(failures)
         if self.failures > self.tries * (1 - self.least_share):
             raise AssertionError(f"{self.failures} of {self.tries} clients could not read that they "
-                                 f"were refused: {examples}")
+                                 f"were refused: {failures[:5]}")
         return time.monotonic()
-
-    def heal(self, world):
-        for server in self.servers.values():
-            server.stop()
-        self.redis.stop()
 
     def figures(self):
         return {"refusals": self.tries,

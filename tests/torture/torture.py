@@ -24,7 +24,7 @@ TABLE = {
     "sqlite-locked": (6, 12), "sqlite-full": (3, 8), "sqlite-read-only": (6, 12),
     "redis-and-archive-away": (5, 10), "small-disk": (3, 5), "fd-limit": (3, 5),
     "memory-limit": (3, 10), "rude-clients": (200, 1000), "slow-headers": (1000, 10000),
-    "slow-bodies": (150, 150),      # each holds more than a block of ingest.memory_max
+    "slow-bodies": (1000, 10000),
     "slowhttptest": (1000, 10000), "early-refusals": (200, 10000), "duplicates": (13, 40),
     "clock-steps": (5, 20), "poison": (5, 5), "object-store": (54, 108), "disk-errors": (20, 40),
     "spool-disk-errors": (10, 30), "aof-power-cut": (10, 15), "aof-power-cut-control": (3, 5),
