@@ -140,7 +140,10 @@ def _check_rows(report, journal, by_sha, archived, forgets_keys):
                 forgets_keys or record.levels & BEYOND_REDIS):
             report.contested += 1
         elif len(found) > 1:
-            report.count("duplicate_visible", f"{len(found)} rows of {sha256}")
+            report.count("duplicate_visible", f"{len(found)} rows of {sha256}: " + (
+                f"{record.purpose}, acknowledged as {record.ids} at {record.levels}, refused with "
+                f"{record.refusals}, {record.unknown} times unknown; rows {[r['id'] for r in found]}"
+                if record else "nobody sent it"))
         for row in found:
             if row["object_key"] not in archived:
                 report.count("lost", f"row {row['id']} names an object that is not there")
