@@ -1,5 +1,6 @@
 #include "core/resp/reply.hpp"
 
+#include <algorithm>
 #include <new>
 
 #include <hiredis/read.h>
@@ -7,12 +8,13 @@
 namespace daybook::core::resp {
 namespace {
 
-// hiredis calls these to build the tree; every object is a Reply, children live inside their
-// parent.
+// hiredis calls these to build the tree, in the order of the bytes; every object is a Reply,
+// children live inside their parent. An array grows as its elements come, so that a length that is
+// claimed costs nothing: only finished elements move then, and hiredis keeps no pointer to those.
 Reply* place(const redisReadTask* task) {
   if (task->parent == nullptr) return new (std::nothrow) Reply;
   auto* parent = static_cast<Reply*>(task->parent->obj);
-  return &parent->elements[static_cast<std::size_t>(task->idx)];
+  return &parent->elements.emplace_back();
 }
 
 void* make_string(const redisReadTask* task, char* text, std::size_t length) {
@@ -25,7 +27,7 @@ void* make_string(const redisReadTask* task, char* text, std::size_t length) {
   return reply;
 }
 
-// No answer to our commands comes near it; a length is not believed before its elements arrive.
+// No answer to our commands comes near it.
 constexpr int kElementsMax = 1'000'000;
 
 void* make_array(const redisReadTask* task, int elements) {
@@ -33,7 +35,7 @@ void* make_array(const redisReadTask* task, int elements) {
   Reply* reply = place(task);
   if (reply == nullptr) return nullptr;
   reply->type = Reply::Type::array;
-  reply->elements.resize(static_cast<std::size_t>(elements < 0 ? 0 : elements));
+  reply->elements.reserve(static_cast<std::size_t>(std::clamp(elements, 0, 16)));
   return reply;
 }
 

@@ -93,6 +93,18 @@ TEST(ReplyReader, reads_every_type) {
                                       "[]", "[:1 'x' [+a nil ] ]"}));
 }
 
+TEST(ReplyReader, elements_stay_in_their_place_while_arrays_grow) {
+  std::string text = "*40\r\n";
+  std::string expected = "[";
+  for (int i = 0; i < 40; ++i) {
+    const std::string number = std::to_string(i);
+    text += "*3\r\n:" + number + "\r\n*2\r\n+a" + number + "\r\n$-1\r\n$1\r\nz\r\n";
+    expected += "[:" + number + " [+a" + number + " nil ] 'z' ] ";
+  }
+  EXPECT_EQ(read_every_way(text + ":1\r\n").replies,
+            (std::vector<std::string>{expected + "]", ":1"}));
+}
+
 TEST(ReplyReader, reads_a_long_text_in_socket_sized_parts) {
   const std::string body(5'000'000, 'z');
   const std::string text = "$5000000\r\n" + body + "\r\n:7\r\n";
