@@ -1,31 +1,81 @@
-// Any lines as --set overrides and environment, any text as a TOML file: settings, or sentences
-// that say what is wrong.
-#include <cstdlib>
+// Any text as a TOML file, its lines as --set overrides and as the environment: settings that,
+// printed, load again to the same values, or sentences that say what is wrong.
+#include <ranges>
 #include <string>
+#include <vector>
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "api/config_loader.hpp"
-#include "api/local_file.hpp"
+#include "api/config_settings.hpp"
 #include "core/check.hpp"
+#include "core/text.hpp"
 
-using namespace daybook;  // NOLINT: one function
+using namespace daybook;  // NOLINT: one program
+
+namespace {
+
+// A file in memory, by a name that every open() takes.
+class TextFile {
+ public:
+  TextFile() : descriptor_(::memfd_create("configuration", 0)) { CHECK(descriptor_ >= 0); }
+  void write(std::string_view text) const {
+    CHECK(::ftruncate(descriptor_, 0) == 0);
+    CHECK(::pwrite(descriptor_, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size()));
+  }
+  [[nodiscard]] std::string path() const { return "/proc/self/fd/" + std::to_string(descriptor_); }
+
+ private:
+  int descriptor_;
+};
+
+const TextFile& text_file() {
+  static const TextFile file;
+  return file;
+}
+
+core::Result<api::LoadedConfig> load_file(std::string_view text,
+                                          std::vector<std::string> environment = {}) {
+  text_file().write(text);
+  return api::load_config(
+      {.file = text_file().path(), .environment = std::move(environment), .overrides = {}});
+}
+
+std::vector<std::string> lines_of(std::string_view text) {
+  std::vector<std::string> lines;
+  for (const auto line : std::views::split(text, '\n')) {
+    if (!line.empty()) lines.emplace_back(std::string_view(line));
+  }
+  return lines;
+}
+
+void check(const core::Result<api::LoadedConfig>& loaded) {
+  if (!loaded) {
+    CHECK(!loaded.error().detail.empty());
+    return;
+  }
+  CHECK(core::is_utf8(api::effective_config_json(*loaded)));
+  std::vector<std::string> secrets;  // never printed, so they are handed over
+  for (const api::Setting& setting : api::settings()) {
+    if (setting.kind != api::SettingKind::kSecret) continue;
+    const auto value = std::get<std::string>(setting.get(loaded->config));
+    if (!value.empty()) secrets.push_back(setting.environment_name() + "=" + value);
+  }
+  const auto again = load_file(api::effective_config_toml(*loaded), secrets);
+  CHECK(again.has_value());
+  for (const api::Setting& setting : api::settings()) {
+    CHECK(setting.get(again->config) == setting.get(loaded->config));
+  }
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const core::Bytes bytes = std::as_bytes(std::span(data, size));
-  static const std::string file = "/tmp/daybook-fuzz-" + std::to_string(::getpid()) + ".toml";
-  CHECK(api::write_local_file(file, bytes).has_value());
-  api::ConfigSources sources;
-  sources.file = file;
-  const auto from_file = api::load_config(sources);
-  CHECK(from_file.has_value() || !from_file.error().detail.empty());
-
-  const std::string text(core::as_text(bytes));
-  sources.file.reset();
-  sources.overrides = {text};
-  sources.environment = {"DAYBOOK_" + text.substr(0, text.find('\0'))};
-  const auto from_words = api::load_config(sources);
-  CHECK(from_words.has_value() || !from_words.error().detail.empty());
-  if (from_words) CHECK(!api::effective_config_json(*from_words).empty());
+  const std::string text(core::as_text(std::as_bytes(std::span(data, size))));
+  check(load_file(text));
+  const std::vector<std::string> lines = lines_of(text);
+  check(api::load_config({.file = {}, .environment = {}, .overrides = lines}));
+  check(api::load_config({.file = {}, .environment = lines, .overrides = {}}));
   return 0;
 }
