@@ -16,7 +16,7 @@ constexpr std::size_t kClaimMax = 100;
 
 }  // namespace
 
-Pipeline::Pipeline(Runtime& runtime, WriteAheadBuffer& buffer, std::vector<Stage*> stages,
+Pipeline::Pipeline(Runtime& runtime, WriteAheadBuffer& buffer, const std::vector<Stage*>& stages,
                    PipelineObserver& observer, PipelineSettings settings)
     : runtime_(runtime),
       buffer_(buffer),
@@ -157,6 +157,7 @@ Task<> Pipeline::lease_loop() {
     co_await pause(settings_.lease / 3);
     if (stopping_) break;
     std::vector<BufferEntry> mine;
+    mine.reserve(queue_.size() + suspects_.size() + in_hand_.size());
     for (const InHand& hand : queue_) mine.push_back(hand.entry);
     for (const InHand& hand : suspects_) mine.push_back(hand.entry);
     for (const auto& [id, hand] : in_hand_) mine.push_back(hand.entry);

@@ -42,7 +42,7 @@ struct PipelineSettings {
 
 class Pipeline {
  public:
-  Pipeline(Runtime& runtime, WriteAheadBuffer& buffer, std::vector<Stage*> stages,
+  Pipeline(Runtime& runtime, WriteAheadBuffer& buffer, const std::vector<Stage*>& stages,
            PipelineObserver& observer, PipelineSettings settings);
 
   void start();
