@@ -1,0 +1,48 @@
+// The command line's options, shared by its two halves: cli.cpp has the commands that run or ask a
+// server, cli_offline.cpp those that work on this node's files and stores by themselves.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "api/cli_fsck.hpp"
+#include "api/cli_post.hpp"
+#include "api/cli_records.hpp"
+#include "api/cli_salvage.hpp"
+#include "api/config_loader.hpp"
+
+namespace daybook::api {
+
+// Everything the options write into; it lives as long as the parser that points into it.
+struct Choices {
+  std::function<int()> command;  // set by the subcommand that was chosen
+  std::string url, timeout_text;
+  bool json = false;
+
+  ConfigSources sources;
+  std::string config_file, listen, log_level, role = "all";
+  bool config_defaults = false, config_check = false;
+
+  PostOptions post;
+  GetOptions get;
+  ListOptions list;
+  ParkedOptions parked;
+  SalvageOptions salvage;
+  FsckOptions fsck;
+};
+
+// --config and --set.
+void add_config_options(CLI::App& command, Choices& choices);
+[[nodiscard]] ConfigSources sources_of(const Choices& choices);
+// CLI11 asks the environment for the options of every subcommand, chosen or not, and would let it
+// overwrite a flag of the chosen one. So flags and environment are put in order here.
+[[nodiscard]] std::string flag_or_environment(const std::string& flag, const char* name);
+
+void add_doctor(CLI::App& app, Choices& choices);
+void add_fsck(CLI::App& app, Choices& choices);
+void add_rebuild_index(CLI::App& app, Choices& choices);
+void add_config(CLI::App& app, Choices& choices);
+
+}  // namespace daybook::api
