@@ -56,7 +56,7 @@ DAYBOOK_SHA inline void pack(const Lane& lane, Sha256State& state) {
 
 DAYBOOK_SHA inline void begin_block(Lane& lane, const std::byte* block) {
   const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0bLL, 0x0405060700010203LL);
-  for (int i = 0; i < 4; ++i) {
+  for (std::size_t i = 0; i < 4; ++i) {
     lane.schedule[i] = _mm_shuffle_epi8(load(block + 16 * i), big_endian);
   }
   lane.abef_before = lane.abef;
@@ -64,7 +64,7 @@ DAYBOOK_SHA inline void begin_block(Lane& lane, const std::byte* block) {
 }
 
 // Rounds 4 * group to 4 * group + 3, and the schedule of four groups later in this one's place.
-DAYBOOK_SHA inline void four_rounds(Lane& lane, int group) {
+DAYBOOK_SHA inline void four_rounds(Lane& lane, std::size_t group) {
   __m128i& words = lane.schedule[group % 4];
   const __m128i& words_1 = lane.schedule[(group + 1) % 4];
   const __m128i& words_2 = lane.schedule[(group + 2) % 4];
@@ -95,7 +95,7 @@ __attribute__((target("sha,sse4.1"))) void hash_blocks(Sha256State& first, const
     begin_block(lane_1, from_1);
     begin_block(lane_2, from_2);
 #pragma clang loop unroll(full)
-    for (int group = 0; group < 16; ++group) {
+    for (std::size_t group = 0; group < 16; ++group) {
       four_rounds(lane_1, group);
       four_rounds(lane_2, group);
     }
