@@ -13,7 +13,7 @@ namespace daybook::io {
 
 namespace asio = boost::asio;
 
-WorkerPool::WorkerPool(IoRuntime& runtime, std::size_t threads, std::string name)
+WorkerPool::WorkerPool(IoRuntime& runtime, std::size_t threads, const std::string& name)
     : runtime_(runtime) {
   for (std::size_t i = 0; i < threads; ++i) {
     threads_.emplace_back([this] { work(); });

@@ -17,7 +17,7 @@ namespace daybook::io {
 class WorkerPool final : public core::Workers {
  public:
   // name: shown by ps -L and in core dumps, at most 15 characters.
-  WorkerPool(IoRuntime& runtime, std::size_t threads, std::string name);
+  WorkerPool(IoRuntime& runtime, std::size_t threads, const std::string& name);
   ~WorkerPool() override;  // finishes what was posted, then joins
 
   core::Task<> run(std::function<void()> job) override;
