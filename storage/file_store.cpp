@@ -72,7 +72,7 @@ Result<void> FolderWalk::enter(const std::string& folder) {
       names.insert(name);
     }
   }
-  if (error && !(folder.size() > 0 && error.value() == ENOENT)) {
+  if (error && (folder.empty() || error.value() != ENOENT)) {
     return classify(error.value(), "list the folder", root / folder);
   }
   for (const std::string& name : names) {

@@ -252,7 +252,8 @@ Task<Result<core::Appended>> RedisBuffer::append(const core::SealedObject& objec
       if (auto enough = enough_replicas(replies->back()); !enough) co_return pass(enough);
     }
     const std::string& position = answer.at(1).text;
-    co_return core::Appended{position, receipt_head + ",\"position\":\"" + position + "\"}"};
+    receipt_head.append(",\"position\":\"").append(position).append("\"}");
+    co_return core::Appended{position, std::move(receipt_head)};
   }
   if (outcome_unknown) last.retry = Retry::unknown_outcome;
   co_return core::Failure(std::move(last));
