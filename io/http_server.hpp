@@ -50,9 +50,9 @@ class HttpExchange {
   [[nodiscard]] virtual const core::http::RequestHead& head() const = 0;
   [[nodiscard]] virtual const std::string& peer() const = 0;  // the client's address
 
-  // Waits until so many bytes of the body, or all of a shorter one, have arrived, without spending
-  // memory on them: who asks for memory then has something to show. Returns at once where that
-  // cannot be told: a chunked body, a client that waits for 100. Errors as of read_body().
+  // Waits until so many bytes of the body, or all of a shorter one, have arrived, without the
+  // memory that reading it takes: who asks for that then has something to show. Returns at once for
+  // a client that waits for 100. Errors as of read_body().
   virtual core::Task<core::Result<void>> body_arrives(std::size_t bytes) = 0;
 
   // Body bytes into `into` (at most one socket read); 0 = the body is complete. The first call

@@ -151,31 +151,58 @@ void HttpServer::Session::close_if_idle() {
 }
 
 Task<Result<void>> HttpServer::Session::body_arrives(std::size_t bytes) {
-  if (body_done_ || head_.expects_continue || head_.framing != http::Framing::length) {
-    co_return Result<void>{};
-  }
-  const std::size_t want = std::min<std::uint64_t>(bytes, body_left_);
-  if (input_.size() >= want) co_return Result<void>{};
-  const std::size_t missing = want - input_.size();
-  std::size_t there = stream_->bytes_waiting();
-  if (there >= missing) co_return Result<void>{};
+  if (body_done_ || head_.expects_continue) co_return Result<void>{};
   body_began_ = server_.runtime_.steady_now();
   wait_as(WaitingLine<Session>::Kind::owing);
   owes_408_ = true;
-  Result<void> waited;
-  for (;;) {
-    waited = co_await stream_->wait_for_bytes(missing, body_deadline());
-    if (waited || leaving_ || waited.error().code != Code::timeout) break;
-    // Silence, or bytes that were too few to be told of? The latter may go on, fast enough.
-    const std::size_t before = std::exchange(there, stream_->bytes_waiting());
-    if (there <= before || body_deadline() <= server_.runtime_.steady_now()) break;
-  }
+  auto waited = head_.framing == http::Framing::chunked ? co_await chunks_arrive(bytes)
+                                                        : co_await counted_arrives(bytes);
   owes_408_ = false;
   wait_no_more();
+  body_began_.reset();  // how long the handler now takes until it reads is not the client's doing
   if (waited && !leaving_) co_return waited;
   must_close_ = true;
   if (waited) co_return body_failure({Code::closed, Origin::client, Retry::safe, {}});
   co_return body_failure(waited.error());
+}
+
+// The kernel keeps them, and wakes us when they are enough.
+Task<Result<void>> HttpServer::Session::counted_arrives(std::size_t bytes) {
+  const std::size_t want = std::min<std::uint64_t>(bytes, body_left_);
+  if (input_.size() >= want) co_return Result<void>{};
+  const std::size_t missing = want - input_.size();
+  std::size_t there = stream_->bytes_waiting();
+  for (;;) {
+    auto waited = co_await stream_->wait_for_bytes(missing, body_deadline());
+    if (waited || leaving_ || waited.error().code != Code::timeout) co_return waited;
+    // Silence, or bytes that were too few to be told of? The latter may go on, fast enough.
+    const std::size_t before = std::exchange(there, stream_->bytes_waiting());
+    if (there <= before || body_deadline() <= server_.runtime_.steady_now()) co_return waited;
+  }
+}
+
+// Only who reads them sees whether the last chunk is among them. What is kept is charged as a head.
+Task<Result<void>> HttpServer::Session::chunks_arrive(std::size_t bytes) {
+  http::ChunkedDecoder probe = decoder_;
+  std::size_t seen = 0;
+  while (input_.size() < bytes) {
+    while (seen < input_.size()) {
+      const auto step = probe.decode(Bytes(input_).subspan(seen), server_.dropped_);
+      if (!step || step->done) co_return Result<void>{};  // the reader will find the same
+      seen += step->consumed;
+    }
+    const std::size_t had = input_.size();
+    if (!reserve_input(roomier(had)) && had == input_.capacity()) break;
+    auto got = co_await fill_input(input_.capacity() - had, body_deadline());
+    if (!got || leaving_) co_return got;
+    body_received_ += input_.size() - had;
+  }
+  co_return Result<void>{};
+}
+
+// The capacity to have before more is read behind so many bytes.
+std::size_t HttpServer::Session::roomier(std::size_t had) {
+  return had < kInputBytes ? kInputBytes : std::min(2 * had, kInputBytesMax);
 }
 
 Task<Result<std::size_t>> HttpServer::Session::read_body(core::MutableBytes into) {
@@ -247,8 +274,7 @@ Task<bool> HttpServer::Session::read_head(bool first) {
     idle_ = input_.empty();
     if (idle_ && server_.closing_) co_return false;
     const std::size_t had = input_.size();
-    if (!reserve_input(had < kInputBytes ? kInputBytes : std::min(2 * had, kInputBytesMax)) &&
-        had == input_.capacity()) {
+    if (!reserve_input(roomier(had)) && had == input_.capacity()) {
       co_await refuse(503, "Too many long header sections are arriving; try again soon.");
       co_return false;
     }

@@ -52,6 +52,9 @@ class HttpServer::Session final : public HttpExchange {
   void reset_request();
   bool begin_request(core::http::RequestHead head, std::size_t head_bytes);
   core::Task<> refuse(int status, std::string detail);
+  core::Task<core::Result<void>> counted_arrives(std::size_t bytes);
+  core::Task<core::Result<void>> chunks_arrive(std::size_t bytes);
+  static std::size_t roomier(std::size_t had);
   core::Task<core::Result<std::size_t>> read_counted(core::MutableBytes into);
   core::Task<core::Result<std::size_t>> read_chunked(core::MutableBytes into);
   std::size_t take_input(core::MutableBytes into);

@@ -73,6 +73,11 @@ core::Task<> handle(io::HttpExchange& exchange, io::IoRuntime& runtime, Seen& se
       const auto sent = co_await exchange.write({core::as_bytes(piece)});
       if (!sent) co_return;
     }
+  } else if (path == "/begun") {
+    const auto begun = co_await exchange.body_arrives(16 * 1024);
+    if (begun) co_return co_await echo(exchange, seen);
+    seen.body_errors.push_back(begun.error().code);
+    static_cast<void>(co_await exchange.respond({.status = 408, .fields = {}, .body = "late"}));
   } else {
     co_await echo(exchange, seen);
   }
@@ -434,6 +439,77 @@ TEST_F(HttpServer, a_body_that_keeps_the_least_rate_goes_on_past_the_grace) {
     answer = client.receive_until("\r\n\r\n");
   });
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 ")) << answer;
+}
+
+TEST_F(HttpServer, a_body_has_begun_when_16_kib_or_all_of_it_are_there) {
+  const std::string long_body(1'000'000, 'b');
+  for (const auto& [request, body] : std::vector<std::pair<std::string, std::string>>{
+           {"Content-Length: 5\r\n\r\nsmall", "small"},
+           {"Content-Length: 1000000\r\n\r\n" + long_body, long_body},
+           {"Transfer-Encoding: chunked\r\n\r\n5\r\nsmall\r\n0\r\n\r\n", "small"},
+           {"Transfer-Encoding: chunked\r\n\r\nF4240\r\n" + long_body + "\r\n0\r\n\r\n",
+            long_body}}) {
+    const std::string answer =
+        talk("POST /begun HTTP/1.1\r\nHost: t\r\nConnection: close\r\n" + request);
+    EXPECT_TRUE(answer.ends_with("/begun:" + body)) << answer.substr(0, 200);
+  }
+}
+
+TEST_F(HttpServer, a_body_that_comes_in_pieces_has_begun_all_the_same) {
+  for (const bool chunked : {false, true}) {
+    std::string answer;
+    serve([&] {
+      RawClient client(port());
+      client.send("POST /begun HTTP/1.1\r\nHost: t\r\nConnection: close\r\n");
+      client.send(chunked ? "Transfer-Encoding: chunked\r\n\r\n7530\r\n"
+                          : "Content-Length: 30000\r\n\r\n");
+      for (int i = 0; i < 10; ++i) {
+        std::this_thread::sleep_for(20ms);
+        client.send(std::string(3000, 'p'));
+      }
+      if (chunked) client.send("\r\n0\r\n\r\n");
+      answer = client.receive_all();
+    });
+    EXPECT_TRUE(answer.ends_with(std::string(30000, 'p'))) << answer.substr(0, 200);
+  }
+}
+
+TEST_F(HttpServer, a_body_that_does_not_begin_is_a_408_and_one_whose_client_left_is_closed) {
+  for (const char* framing :
+       {"Content-Length: 30000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n7530\r\n"}) {
+    const std::string request = std::string("POST /begun HTTP/1.1\r\nHost: t\r\n") + framing;
+    seen_.body_errors.clear();
+    std::string answer;
+    serve([&] {
+      RawClient client(port());
+      client.send(request + "xyz");
+      answer = client.receive_until("\r\n\r\n");
+    });
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 408 ")) << answer;
+    talk(request + "xyz");
+    EXPECT_EQ(seen_.body_errors, (std::vector{core::Code::timeout, core::Code::closed}));
+  }
+}
+
+TEST_F(HttpServer, bodies_that_have_not_begun_make_room_for_others) {
+  settings_.connections_max = 1;
+  settings_.body_idle_timeout = 20s;
+  settings_.body_timeout = 20s;
+  for (const char* framing :
+       {"Content-Length: 30000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n7530\r\n"}) {
+    std::string told;
+    serve([&] {
+      RawClient slow(port());
+      slow.send(std::string("POST /begun HTTP/1.1\r\nHost: t\r\n") + framing);
+      std::this_thread::sleep_for(100ms);
+      RawClient good(port());
+      good.send(post("in", "Connection: close\r\n"));
+      EXPECT_NE(good.receive_all().find("/echo:in"), std::string::npos);
+      told = slow.receive_all();
+    });
+    EXPECT_TRUE(told.starts_with("HTTP/1.1 408 ")) << told;
+    run_until_connections(0);
+  }
 }
 
 // --- many connections, and the end ---
