@@ -68,20 +68,22 @@ Task<bool> HttpServer::drained(core::Deadline deadline) {
 
 Task<> HttpServer::accept_loop() {
   while (!closing_) {
-    if (!make_room()) {
-      co_await session_ended_->wait(runtime_.steady_now() + kWaitingGrace);
+    auto accepted = co_await listener_->accept();
+    if (!accepted) {
+      if (accepted.error().code != Code::closed && !end_longest(line_)) {
+        co_await runtime_.sleep(kWaitingGrace);  // no descriptors: some will come back
+      }
       continue;
     }
-    auto stream = co_await listener_->accept();
-    if (stream) {
-      runtime_.spawn(serve(std::move(*stream)));
-      for (int i = 1; i < kAcceptBatch && !closing_ && make_room(); ++i) {
-        auto next = listener_->accept_waiting();
-        if (!next) break;
-        runtime_.spawn(serve(std::move(next)));
+    // Nobody is ended before somebody is there who wants the room.
+    std::unique_ptr<Stream> stream = std::move(*accepted);
+    for (int taken = 0; stream && taken < kAcceptBatch; ++taken) {
+      while (!closing_ && !make_room()) {
+        co_await session_ended_->wait(runtime_.steady_now() + kWaitingGrace);
       }
-    } else if (stream.error().code != Code::closed && !end_longest(line_)) {
-      co_await runtime_.sleep(kWaitingGrace);  // no descriptors: some will come back
+      if (closing_) break;
+      runtime_.spawn(serve(std::move(stream)));
+      if (taken + 1 < kAcceptBatch) stream = listener_->accept_waiting();
     }
   }
   accepting_ = false;
@@ -91,7 +93,8 @@ Task<> HttpServer::accept_loop() {
 Task<> HttpServer::serve(std::unique_ptr<Stream> stream) {
   Session session(*this, std::move(stream));
   Address& address = addresses_.find(session.peer())->second;
-  if (address.connections > per_address_max(session.peer()) && !end_longest(address.line)) {
+  if (address.connections - address.leaving > per_address_max(session.peer()) &&
+      !end_longest(address.line)) {
     co_return co_await session.turn_away();
   }
   co_await session.run();

@@ -92,6 +92,7 @@ class HttpServer {
   // What is counted of one client address.
   struct Address {
     std::size_t connections = 0;
+    std::size_t leaving = 0;  // of them: ended, and not gone yet
     WaitingLine<Session> line;
   };
   core::Task<> accept_loop();

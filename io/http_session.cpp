@@ -90,7 +90,10 @@ HttpServer::Session::Session(HttpServer& server, std::unique_ptr<Stream> stream)
 HttpServer::Session::~Session() {
   wait_no_more();
   server_.head_bytes_ -= charged_;
-  if (leaving_) --server_.leaving_;
+  if (leaving_) {
+    --server_.leaving_;
+    --address_->second.leaving;
+  }
   server_.sessions_.erase(place_);
   if (--address_->second.connections == 0) server_.addresses_.erase(address_);
   server_.session_ended_->notify_all();
@@ -134,6 +137,7 @@ void HttpServer::Session::end_waiting() {
   CHECK(!leaving_);
   leaving_ = true;
   ++server_.leaving_;
+  ++address_->second.leaving;
   wait_no_more();
   server_.head_bytes_ -= std::exchange(charged_, 0);
   if (!owes_408_) return stream_->hang_up();

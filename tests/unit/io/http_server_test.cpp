@@ -533,6 +533,7 @@ TEST_F(HttpServer, an_address_with_too_many_connections_is_told_so) {
     second.receive_all();
     first.finish_sending();
     second.finish_sending();
+    std::this_thread::sleep_for(100ms);  // until the server has seen their ends
     RawClient fourth(port());
     fourth.send(post("d", "Connection: close\r\n"));
     later = fourth.receive_all();
