@@ -145,7 +145,7 @@ TEST_F(ConfigLoader, wrong_values_say_what_is_allowed_with_an_example) {
   const Case cases[] = {
       {"[server]\nconnections_max = 100001\n",
        "\"100001\" does not fit: server.connections_max is a whole number between 1 and 100000. "
-       "Example: connections_max = 4096."},
+       "Example: connections_max = 12288."},
       {"[server]\nconnections_max = -1\n", "\"-1\" does not fit"},
       {"[server]\nconnections_max = 1.5\n", "has the wrong type: it is a whole number"},
       {"[server]\nidle_timeout = 75\n", "has no unit: write for example \"75s\""},
