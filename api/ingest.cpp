@@ -58,6 +58,7 @@ struct Ingest::Upload {
   std::optional<core::IdempotencyKey> key;
   std::optional<core::Sha256> expected;
   std::optional<core::SettledRequest> first;  // this is a repetition
+  std::optional<core::Envelope> unsettled;    // and its first request may have been stored
   Level level = Level::safe;
   bool reserved = false;
   // The key as this node holds it while the request is in flight.
@@ -110,8 +111,11 @@ Task<Result<io::HttpAnswer>> Ingest::accept(io::HttpExchange& exchange, Upload& 
     co_return pass(std::move(admitted));
   }
   upload.envelope.partition = services_.buffer.partition_of(upload.key);
-  upload.envelope.id = ids_.next(services_.runtime.now(), upload.envelope.partition);
   upload.level = head->level;
+  if (upload.key) upload.unsettled = services_.ladder.unsettled(*upload.key);
+  upload.envelope.id = upload.unsettled
+                           ? upload.unsettled->id
+                           : ids_.next(services_.runtime.now(), upload.envelope.partition);
   if (upload.key) {
     auto first = co_await reserve(upload);
     if (!first) co_return pass(std::move(first));
@@ -218,6 +222,17 @@ Task<Result<io::HttpAnswer>> Ingest::store(Upload& upload, core::PayloadSealer::
   envelope.durability = config_.buffer_durability;
   for (const core::ByteVector& frame : sealed.frames) {
     envelope.frames.push_back(static_cast<std::uint32_t>(frame.size()));
+  }
+  if (upload.unsettled) {
+    if (upload.unsettled->sha256 != envelope.sha256 ||
+        upload.unsettled->frames != envelope.frames) {
+      co_return core::fail(
+          Code::conflict, Origin::client, Retry::never,
+          "This idempotency key was used for another payload, which may have been stored (its "
+          "SHA-256 is " +
+              upload.unsettled->sha256.hex() + "). Use a new key for a new record.");
+    }
+    envelope = std::move(*upload.unsettled);
   }
   std::shared_ptr<const core::SealedObject> object;
   co_await services_.workers.run([&] {

@@ -86,9 +86,9 @@ bool Ladder::has_other_way() const {
 Task<Result<std::optional<core::SettledRequest>>> Ladder::known(core::IdempotencyKey key) {
   const auto where = services_.spool.find_key(key);
   if (!where) {
-    const auto kept = keys_.find(name_of(key));
-    if (buffer_is_up() || kept == keys_.end()) co_return std::optional<core::SettledRequest>{};
-    co_return std::optional(kept->second);
+    const core::SettledRequest* const kept = settled_.find(key);
+    if (buffer_is_up() || kept == nullptr) co_return std::optional<core::SettledRequest>{};
+    co_return std::optional(*kept);
   }
   auto head = co_await services_.spool.read_head(*where);
   if (!head) co_return pass(std::move(head));
@@ -112,7 +112,10 @@ Task<Result<std::string>> Ladder::store(std::shared_ptr<const core::SealedObject
     state->changed->notify_all();
   }(line, services_.trail, envelope.id, envelope.sha256, envelope.size));
   auto stored = co_await climb(object, key);
-  if (stored && key) remember(*key, {envelope.sha256, *stored});
+  if (key && stored) settled_.put(*key, {envelope.sha256, *stored});
+  if (key && !stored && stored.error().retry == Retry::unknown_outcome) {
+    unsettled_.put(*key, envelope);
+  }
   // The trail is for detection: when it fails the record is safe all the same, and admission
   // closes.
   while (!line->written) co_await line->changed->wait(SteadyTime::max());
@@ -158,6 +161,9 @@ Task<Result<std::string>> Ladder::climb(std::shared_ptr<const core::SealedObject
     acknowledged("spool");
     co_return text;
   }
+  // A write or fsync that failed may have left the whole record on the disk, and a later start
+  // finds it.
+  if (added.error().code == Code::unavailable) error.retry = Retry::unknown_outcome;
   error.detail += ". Spool: " + added.error().detail;
   if (config_.spool_direct_archive) {
     const auto archived = co_await archive(object);
@@ -239,13 +245,25 @@ Task<Result<std::string>> Ladder::salvage(const core::SealedObject& object) {
   co_return "salvage/" + name;
 }
 
-void Ladder::remember(const core::IdempotencyKey& key, core::SettledRequest request) {
+std::optional<core::Envelope> Ladder::unsettled(const core::IdempotencyKey& key) const {
+  const core::Envelope* const found = unsettled_.find(key);
+  return found != nullptr ? std::optional(*found) : std::nullopt;
+}
+
+template <class T>
+void Ladder::KeyMemory<T>::put(const core::IdempotencyKey& key, T value) {
   std::string name = name_of(key);
-  if (!keys_.emplace(name, std::move(request)).second) return;
-  key_order_.push_back(std::move(name));
-  if (key_order_.size() <= kKeysKept) return;
-  keys_.erase(key_order_.front());
-  key_order_.pop_front();
+  if (!values_.emplace(name, std::move(value)).second) return;
+  order_.push_back(std::move(name));
+  if (order_.size() <= kept_max_) return;
+  values_.erase(order_.front());
+  order_.pop_front();
+}
+
+template <class T>
+const T* Ladder::KeyMemory<T>::find(const core::IdempotencyKey& key) const {
+  const auto found = values_.find(name_of(key));
+  return found != values_.end() ? &found->second : nullptr;
 }
 
 void Ladder::acknowledged(const std::string& durability) {

@@ -57,6 +57,10 @@ class Ladder {
   // the spool, or, while the buffer is away, among the last kKeysKept that were acknowledged here.
   core::Task<core::Result<std::optional<core::SettledRequest>>> known(core::IdempotencyKey key);
 
+  // What a request with this key was about to store when its outcome became unknown: its bytes may
+  // be on a disk that failed, or in a Redis that did not answer. Repeated, it must be that record.
+  [[nodiscard]] std::optional<core::Envelope> unsettled(const core::IdempotencyKey& key) const;
+
   // Returns the complete receipt when the record is safe.
   core::Task<core::Result<std::string>> store(std::shared_ptr<const core::SealedObject> object,
                                               std::optional<core::IdempotencyKey> key);
@@ -67,16 +71,28 @@ class Ladder {
   core::Task<core::Result<void>> archive(const core::SealedObject& object);
   core::Task<core::Result<std::string>> salvage(const core::SealedObject& object);
   void acknowledged(const std::string& durability);
-  void remember(const core::IdempotencyKey& key, core::SettledRequest request);
+
+  // What the last keys stood for; the oldest are forgotten first.
+  template <class T>
+  class KeyMemory {
+   public:
+    explicit KeyMemory(std::size_t kept_max) : kept_max_(kept_max) {}
+    void put(const core::IdempotencyKey& key, T value);
+    [[nodiscard]] const T* find(const core::IdempotencyKey& key) const;
+
+   private:
+    std::size_t kept_max_;
+    std::unordered_map<std::string, T> values_;
+    std::deque<std::string> order_;  // oldest first
+  };
 
   Services services_;
   const core::Config& config_;
   core::SteadyTime down_since_{};  // of the buffer, as requests see it
   bool down_ = false;
-  // About 1 KiB each. What is older, or was another node's, is told apart only by the buffer.
-  static constexpr std::size_t kKeysKept = 10'000;
-  std::unordered_map<std::string, core::SettledRequest> keys_;
-  std::deque<std::string> key_order_;  // oldest first
+  // 1 to 4 KiB each. What is older, or was another node's, is told apart only by the buffer.
+  KeyMemory<core::SettledRequest> settled_{10'000};
+  KeyMemory<core::Envelope> unsettled_{1'000};
 };
 
 }  // namespace daybook::api

@@ -5,6 +5,7 @@ import concurrent.futures
 import glob
 import json
 import os
+import signal
 import subprocess
 
 import checker
@@ -227,6 +228,31 @@ class Beyond(Ladder):
             os.rename(archive + ".away", archive)
             self.redis.start()
         self.settle_and_check()
+
+    def test_a_repetition_after_an_unknown_outcome_becomes_the_same_record(self):
+        self.serve(spool__bytes_max="0B", spool__direct_archive="false")
+        payload = payloads.any_payload(harness.seeded("unknown"), 1 << 20, 2 << 20)
+        with client.Connection(self.port) as first:
+            first.send_head("POST", POST, f"Content-Length: {len(payload)}", "ce-subject: first",
+                            "Idempotency-Key: unknown", "Expect: 100-continue")
+            self.assertEqual(first.read_answer(interim=True).status, 100)   # the key is reserved
+            self.redis.process.signal(signal.SIGSTOP)      # it reads later what is written now
+            try:
+                first.send(payload)
+                self.assert_problem(first.read_answer(), 503, "may have been stored")
+            finally:
+                self.redis.process.signal(signal.SIGCONT)
+        self.daybook.wait_ready()
+        other = client.post(self.port, b"other", {"Idempotency-Key": "unknown"})
+        self.assert_problem(other, 422, "another payload")
+        # Other attributes do not make it another request: the first ones count.
+        again = self.post(payload, "unknown", ce_subject="second")
+        self.assertIn(again.status, (200, 201), again.describe())
+        third = self.post(payload, "unknown")
+        self.assertEqual((third.status, third.json()), (200, again.json()))
+        self.settle_and_check()
+        rows = client.request(self.port, "GET", f"{POST}?limit=10").json()["records"]
+        self.assertEqual([row["id"] for row in rows], [again.json()["id"]])
 
 
 class Levels(Ladder):

@@ -37,8 +37,9 @@ class LittleMemory(Fault):
     """a process that may have 256 MiB, and uploads of four times as much at once"""
     name = "memory-limit"
     limit = 256 << 20
-    settings = {"node.memory_max": "256MiB", "ingest.memory_max": "48MiB",
+    settings = {"node.memory_max": "256MiB", "ingest.memory_max": "40MiB",
                 "ingest.admission_wait": "200ms", "server.connections_max": "512",
+                "pipeline.fresh_memory_max": "8MiB",
                 "server.worker_threads": "2", "pipeline.archive_concurrency": "2"}
     crowd, size = 48, 6_000_000
     generator = None

@@ -166,6 +166,17 @@ def versions():
             "cores": os.cpu_count()}
 
 
+def broken_run(name, count, seed, error):
+    report = judge.Report()
+    report.count("unexpected", f"{type(error).__name__}: {error}"[:1000])
+    result = {"fault": name, "strikes": 0, "seed": seed, "replay": replay_command(name, count, seed),
+              "seconds": 0, "attempts": 0, "acknowledged": 0, "bytes": 0, "durabilities": {},
+              "counters": report.counters, "contested": 0, "examples": report.examples,
+              "recovery_s": [], "drained_s": None, "clean": False}
+    show(result, report)
+    return result
+
+
 def run_many(plan, seed):
     """plan: (name, strikes). Returns results and prints skips."""
     results, skipped = [], []
@@ -175,6 +186,8 @@ def run_many(plan, seed):
         except faults.Skip as reason:
             skipped.append((name, str(reason)))
             print(f"skip {name}: {reason}", flush=True)
+        except Exception as error:     # the world did not even begin, or end: a finding as well
+            results.append(broken_run(name, count, (seed + number) % (1 << 32), error))
     return results, skipped
 
 
