@@ -233,7 +233,7 @@ class Memory(harness.DaybookTest):
         for _ in range(4):
             raw = client.Connection(self.port)
             raw.send_head("POST", POST, "Content-Length: 6000000")
-            raw.send(bytes(1000))
+            raw.send(bytes(1 << 16))     # a body that has begun gets its memory
             held.append(raw)
         time.sleep(1)
         answer = client.post(self.port, payloads.audit_lines(harness.seeded("memory"), 6_000_000))
@@ -242,7 +242,7 @@ class Memory(harness.DaybookTest):
         self.assertTrue(answer.header("retry-after"))
         for raw in held:
             try:
-                raw.send(bytes(6_000_000 - 1000))
+                raw.send(bytes(6_000_000 - (1 << 16)))
                 statuses.append(raw.read_answer().status)
             except (client.BrokenAnswer, ConnectionError) as error:
                 self.fail(f"unreadable: {error}")
