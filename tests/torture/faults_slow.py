@@ -41,7 +41,9 @@ class SlowHeaders(Fault):
         time.sleep(1)
         after = self.good(world, rng)
         self.share = during / max(1, before + after)
-        if self.count <= self.asserted_to and self.share < self.least_share:
+        # Others may have had the machine in one of the windows: the worse one is what was possible.
+        possible = min(before, after)
+        if self.count <= self.asserted_to and during / 2 < self.least_share * possible:
             raise AssertionError(f"good clients kept {self.share:.2f} of their throughput: "
                                  f"{before}, {after} without and {during} with slow clients")
         return moment
