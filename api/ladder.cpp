@@ -112,7 +112,10 @@ Task<Result<std::string>> Ladder::store(std::shared_ptr<const core::SealedObject
     state->changed->notify_all();
   }(line, services_.trail, envelope.id, envelope.sha256, envelope.size));
   auto stored = co_await climb(object, key);
-  if (key && stored) settled_.put(*key, {envelope.sha256, *stored});
+  if (key && stored) {
+    settled_.put(*key, {envelope.sha256, *stored});
+    unsettled_.forget(*key);  // from now on the buffer knows it, as long as keys live
+  }
   if (key && !stored && stored.error().retry == Retry::unknown_outcome) {
     unsettled_.put(*key, envelope);
   }
@@ -258,6 +261,12 @@ void Ladder::KeyMemory<T>::put(const core::IdempotencyKey& key, T value) {
   if (order_.size() <= kept_max_) return;
   values_.erase(order_.front());
   order_.pop_front();
+}
+
+// Its name stays in the order until its turn comes; at worst another use of it goes early.
+template <class T>
+void Ladder::KeyMemory<T>::forget(const core::IdempotencyKey& key) {
+  values_.erase(name_of(key));
 }
 
 template <class T>

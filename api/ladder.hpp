@@ -78,6 +78,7 @@ class Ladder {
    public:
     explicit KeyMemory(std::size_t kept_max) : kept_max_(kept_max) {}
     void put(const core::IdempotencyKey& key, T value);
+    void forget(const core::IdempotencyKey& key);
     [[nodiscard]] const T* find(const core::IdempotencyKey& key) const;
 
    private:
