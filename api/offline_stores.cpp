@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <thread>
 
+#include "api/metadata_store.hpp"
 #include "api/object_store.hpp"
 
 namespace daybook::api {
@@ -31,7 +32,7 @@ core::Result<std::unique_ptr<OfflineStores>> OfflineStores::open(const core::Con
                   "There is no archive folder " + config.archive_file_dir +
                       ". Mount it, or name the right one: archive.file_dir or node.data_dir.");
   }
-  if (metadata == MetadataFile::must_exist &&
+  if (config.metadata_kind == "sqlite" && metadata == MetadataFile::must_exist &&
       !std::filesystem::exists(config.metadata_sqlite_file, error)) {
     return absent(core::Origin::metadata, "There is no metadata file " +
                                               config.metadata_sqlite_file +
@@ -42,9 +43,8 @@ core::Result<std::unique_ptr<OfflineStores>> OfflineStores::open(const core::Con
   auto objects = open_object_store(config, runtime, stores->disk_workers_, false);
   if (!objects) return pass(std::move(objects));
   stores->objects_ = std::move(*objects);
-  auto opened = storage::SqliteMetadata::open(
-      {config.metadata_sqlite_file, config.metadata_sqlite_busy_timeout}, stores->metadata_writer_,
-      stores->metadata_reader_);
+  auto opened =
+      open_metadata_store(config, runtime, stores->metadata_writer_, stores->metadata_reader_);
   if (!opened) return pass(std::move(opened));
   stores->metadata_ = std::move(*opened);
   return stores;

@@ -6,10 +6,10 @@
 #include <memory>
 
 #include "core/config.hpp"
+#include "core/ports/metadata_store.hpp"
 #include "core/ports/object_store.hpp"
 #include "io/runtime.hpp"
 #include "io/worker_pool.hpp"
-#include "storage/sqlite_metadata.hpp"
 
 namespace daybook::api {
 
@@ -35,7 +35,7 @@ class OfflineStores {
   io::WorkerPool metadata_writer_;
   io::WorkerPool metadata_reader_;
   std::unique_ptr<core::ObjectStore> objects_;
-  std::unique_ptr<storage::SqliteMetadata> metadata_;
+  std::unique_ptr<core::MetadataStore> metadata_;
 };
 
 }  // namespace daybook::api

@@ -16,6 +16,7 @@
 #include "api/ingest.hpp"
 #include "api/ladder.hpp"
 #include "api/memory_plan.hpp"
+#include "api/metadata_store.hpp"
 #include "api/metrics.hpp"
 #include "api/object_store.hpp"
 #include "api/pipeline_log.hpp"
@@ -34,7 +35,6 @@
 #include "storage/redis_buffer.hpp"
 #include "storage/spool.hpp"
 #include "storage/spool_replay.hpp"
-#include "storage/sqlite_metadata.hpp"
 #include "storage/trail.hpp"
 
 namespace daybook::api {
@@ -169,7 +169,7 @@ class Server {
   std::unique_ptr<storage::Spool> spool_;
   std::unique_ptr<storage::SpoolReplay> spool_replay_;
   std::unique_ptr<core::ObjectStore> objects_;
-  std::unique_ptr<storage::SqliteMetadata> metadata_;
+  std::unique_ptr<core::MetadataStore> metadata_;
   std::vector<std::unique_ptr<core::pipeline::Stage>> stages_;
   std::unique_ptr<core::pipeline::Pipeline> pipeline_;
   std::unique_ptr<Health> health_;
@@ -202,9 +202,7 @@ Result<void> Server::open() {
   auto objects = open_object_store(config_, runtime_, disk_workers_);
   if (!objects) return pass(std::move(objects));
   objects_ = std::move(*objects);
-  auto metadata = storage::SqliteMetadata::open(
-      {config_.metadata_sqlite_file, config_.metadata_sqlite_busy_timeout}, metadata_writer_,
-      metadata_reader_);
+  auto metadata = open_metadata_store(config_, runtime_, metadata_writer_, metadata_reader_);
   if (!metadata) return pass(std::move(metadata));
   metadata_ = std::move(*metadata);
   if (role_ != Role::ingest) make_pipeline();
