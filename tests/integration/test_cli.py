@@ -71,7 +71,7 @@ class CommandLine(harness.DaybookTest):
         run = self.run_cli("post", path, status=None)
         self.assertNotEqual(run.returncode, 0)
         self.assertIn(b"413", run.stderr + run.stdout)
-        run = subprocess.run([harness.binary(), "post", path, "--url",
+        run = subprocess.run([harness.binary(), "post", path, "--retries", "2", "--url",
                               f"http://127.0.0.1:{harness.free_port()}"], capture_output=True,
                              timeout=120, env=self.daybook.environment())
         self.assertNotEqual(run.returncode, 0)

@@ -24,7 +24,7 @@ class RedisOutages(harness.DaybookTest):
 
     def test_redis_down_is_503_that_a_client_still_sending_can_read(self):
         payload = payloads.incompressible(harness.seeded("down"), 6 << 20)
-        tries = harness.environment_number("DAYBOOK_TEST_REFUSALS", 50)
+        tries = harness.environment_number("DAYBOOK_TEST_REFUSALS", 10)
         self.redis.kill()
         try:
             unreadable = []

@@ -1,7 +1,6 @@
 """More than the server has room for: it refuses from the head alone, says when to come back, keeps
 its memory below the sum it prints, and slow clients do not take good clients' room."""
 
-import asyncio
 import re
 import signal
 import socket
@@ -260,68 +259,5 @@ class Memory(Overload):
         self.assertIn(b"Lower ingest.memory_max first", tight.process.log())
 
 
-class SlowHeads(Overload):
-    settings = {"server.header_timeout": "60s"}
-
-    def good_rate(self, seconds):
-        """Acknowledged records a second of 8 good clients with 100 KB each."""
-        counts, end = [0] * 8, time.monotonic() + seconds
-        body = harness.seeded("good").randbytes(100_000)
-
-        def work(number):
-            with client.Connection(self.port) as raw:
-                while time.monotonic() < end:
-                    raw.send_head("POST", POST, f"Content-Length: {len(body)}")
-                    raw.send(body)
-                    if raw.read_answer().status == 201:
-                        counts[number] += 1
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return sum(counts) / seconds
-
-    def test_good_clients_keep_their_throughput_beside_slow_heads(self):
-        count = harness.options().slow
-        loop, stop = asyncio.new_event_loop(), threading.Event()
-
-        async def slow():
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-            try:
-                writer.write(b"GET /livez HTTP/1.1\r\nHost: a\r\n")
-                while not stop.is_set():
-                    writer.write(b"X: y\r\n")
-                    await writer.drain()
-                    await asyncio.sleep(2)
-            except OSError:
-                pass
-            finally:
-                writer.close()
-
-        async def crowd():
-            await asyncio.gather(*(slow() for _ in range(count)), return_exceptions=True)
-        pairs = []
-        for _ in range(3):
-            alone = self.good_rate(2)
-            stop.clear()
-            thread = threading.Thread(target=loop.run_until_complete, args=(crowd(),))
-            thread.start()
-            time.sleep(1.5)
-            beside = self.good_rate(2)
-            stop.set()
-            thread.join()
-            pairs.append((beside / alone, alone, beside))
-        loop.close()
-        share = sorted(pairs)[1][0]
-        print(f"\nbeside {count} slow heads good clients keep {100 * share:.0f}% "
-              f"{[(round(a), round(b)) for _, a, b in pairs]}", flush=True)
-        self.assertGreater(share, 0.6)
-
-
-def add_options(parser):
-    parser.add_argument("--slow", type=int, default=300)
-
-
 if __name__ == "__main__":
-    harness.main(add_options)
+    harness.main()

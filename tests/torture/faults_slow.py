@@ -22,7 +22,7 @@ class SlowHeaders(Fault):
     """connections that dribble header bytes; good clients must keep their throughput"""
     name, clients, at_once = "slow-headers", 0, True
     part = "headers"
-    windows_s = 4.0
+    windows_s = 2.5
     good_clients, size = 4, 256 << 10
     least_share = 0.5           # asserted up to so many connections; beyond, it is measured
     asserted_to = 1000

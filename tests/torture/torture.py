@@ -17,8 +17,8 @@ import journal as journal_module
 
 # name -> strikes in ops/test (middle) and one round of a campaign
 TABLE = {
-    "kill-daybook": (30, 40), "crash-points": (27, 36), "crash-points-spool": (8, 12),
-    "kill-redis": (20, 30), "kill-both": (5, 10), "sigstop": (5, 8), "sigstop-long": (2, 6),
+    "kill-daybook": (20, 40), "crash-points": (18, 36), "crash-points-spool": (8, 12),
+    "kill-redis": (12, 30), "kill-both": (5, 10), "sigstop": (5, 8), "sigstop-long": (1, 6),
     "fenced-owner": (4, 8), "redis-trouble": (10, 15), "redis-odd": (8, 16),
     "redis-loses-records": (6, 12), "redis-wrong-at-start": (5, 10), "archive-away": (6, 12),
     "sqlite-locked": (6, 12), "sqlite-full": (3, 8), "sqlite-read-only": (6, 12),
@@ -26,7 +26,7 @@ TABLE = {
     "memory-limit": (3, 10), "rude-clients": (200, 1000), "slow-headers": (1000, 10000),
     "slow-bodies": (1000, 10000),
     "slowhttptest": (1000, 10000), "early-refusals": (200, 10000), "duplicates": (13, 40),
-    "clock-steps": (5, 20), "poison": (5, 5), "object-store": (54, 108), "disk-errors": (20, 40),
+    "clock-steps": (5, 20), "poison": (5, 5), "object-store": (54, 108), "disk-errors": (14, 40),
     "spool-disk-errors": (10, 30), "aof-power-cut": (10, 15), "aof-power-cut-control": (3, 5),
 }
 
