@@ -35,7 +35,7 @@ std::string at_level(const std::string& receipt, Level level) {
   return boost::json::serialize(value);
 }
 
-// Of a receipt that may come from the buffer; empty where it is none.
+// Of a receipt that comes from the buffer; empty where it is none.
 std::optional<core::RecordId> id_in(const std::string& receipt) {
   boost::system::error_code error;
   const auto value = boost::json::parse(receipt, error);
@@ -43,6 +43,13 @@ std::optional<core::RecordId> id_in(const std::string& receipt) {
   const auto* id = value.get_object().if_contains("id");
   if (id == nullptr || !id->is_string()) return std::nullopt;
   return core::RecordId::parse(std::string_view(id->get_string()));
+}
+
+// was: what is known of the payload that came first under this key.
+core::Failure conflict(const core::Sha256& first, std::string_view was = "") {
+  return core::fail(Code::conflict, Origin::client, Retry::never,
+                    "This idempotency key was used for another payload" + std::string(was) +
+                        " (its SHA-256 is " + first.hex() + "). Use a new key for a new record.");
 }
 
 core::Failure digest_mismatch(const core::Sha256& expected, const core::Sha256& actual) {
@@ -226,11 +233,7 @@ Task<Result<io::HttpAnswer>> Ingest::store(Upload& upload, core::PayloadSealer::
   if (upload.unsettled) {
     if (upload.unsettled->sha256 != envelope.sha256 ||
         upload.unsettled->frames != envelope.frames) {
-      co_return core::fail(
-          Code::conflict, Origin::client, Retry::never,
-          "This idempotency key was used for another payload, which may have been stored (its "
-          "SHA-256 is " +
-              upload.unsettled->sha256.hex() + "). Use a new key for a new record.");
+      co_return conflict(upload.unsettled->sha256, ", which may have been stored");
     }
     envelope = std::move(*upload.unsettled);
   }
@@ -250,22 +253,20 @@ Task<Result<io::HttpAnswer>> Ingest::store(Upload& upload, core::PayloadSealer::
   observe(upload, sealed);
   object = nullptr;
   upload.ticket.give_back();
-  co_return co_await acknowledge(201, std::move(*receipt), upload);
+  co_return co_await acknowledge(201, std::move(*receipt), envelope.id, upload);
 }
 
 Task<Result<io::HttpAnswer>> Ingest::repeat(const core::SettledRequest& first,
                                             const core::Sha256& digest, const Upload& upload) {
   if (digest != first.sha256 && !PLANTED("conflict_answers_first")) {
-    co_return core::fail(Code::conflict, Origin::client, Retry::never,
-                         "This idempotency key was used for another payload (its SHA-256 is " +
-                             first.sha256.hex() + "). Use a new key for a new record.");
+    co_return conflict(first.sha256);
   }
-  co_return co_await acknowledge(200, first.receipt, upload);
+  co_return co_await acknowledge(200, first.receipt, id_in(first.receipt), upload);
 }
 
 Task<Result<io::HttpAnswer>> Ingest::acknowledge(int status, std::string receipt,
+                                                 std::optional<core::RecordId> id,
                                                  const Upload& upload) {
-  const auto id = id_in(receipt);
   if (upload.level != Level::safe && id) {
     const core::Deadline deadline = services_.runtime.steady_now() + config_.ingest_wait_max;
     if (!co_await services_.wait_for(*id, upload.level, deadline)) {

@@ -71,6 +71,7 @@ class Ingest {
                                                  core::PayloadSealer::Sealed sealed);
   // Turns the receipt into the answer, when the level that was asked for is reached.
   core::Task<core::Result<io::HttpAnswer>> acknowledge(int status, std::string receipt,
+                                                       std::optional<core::RecordId> id,
                                                        const Upload& upload);
   core::Task<core::Result<io::HttpAnswer>> repeat(const core::SettledRequest& first,
                                                   const core::Sha256& digest, const Upload& upload);
