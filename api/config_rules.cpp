@@ -74,6 +74,34 @@ void check_buffer(const core::Config& config, std::vector<std::string>& broken) 
                    " is neither redis://HOST:PORT[/DATABASE] nor unix:/PATH.");
 }
 
+// Without keys in the settings they come from one of the AWS tools' places, which start-up finds.
+void check_s3_keys(const core::Config& config, std::vector<std::string>& broken) {
+  const std::string& from = config.archive_s3_credentials;
+  const bool key = !config.archive_s3_access_key.empty();
+  const bool secret = !config.archive_s3_secret_key.empty();
+  const auto missing = [&](std::string_view name) {
+    const Setting* setting = find_setting("archive", name);
+    broken.push_back("archive." + std::string(name) + " is missing: " +
+                     (from == "static" ? "archive.s3_credentials = \"static\" needs it"
+                                       : "the other one of the pair of keys is set") +
+                     ". Set " + setting->environment_name() + ", " + setting->environment_name() +
+                     "_FILE, or " + std::string(name) + "_file in the configuration.");
+  };
+  const bool wanted = from == "static" || key || secret;
+  if (wanted && !key) missing("s3_access_key");
+  if (wanted && !secret) missing("s3_secret_key");
+  if (!config.archive_s3_session_token.empty() && !key) {
+    broken.push_back(
+        "archive.s3_session_token belongs to archive.s3_access_key and "
+        "archive.s3_secret_key, which are not set.");
+  }
+  if (from != "auto" && from != "static" && (key || secret)) {
+    broken.push_back("archive.s3_credentials is " + toml_quote(from) +
+                     ", but archive.s3_access_key or archive.s3_secret_key is set: remove them, "
+                     "or set it to \"static\".");
+  }
+}
+
 void check_archive(const core::Config& config, std::vector<std::string>& broken) {
   const std::string& prefix = config.archive_prefix;
   if (!prefix.empty() &&
@@ -84,15 +112,17 @@ void check_archive(const core::Config& config, std::vector<std::string>& broken)
   }
   if (config.archive_kind != "s3") return;
   const std::string& endpoint = config.archive_s3_endpoint;
-  if (endpoint.empty()) {
-    broken.push_back(
-        "archive.s3_endpoint is missing: archive.kind = \"s3\" needs it. Example: "
-        "s3_endpoint = \"https://s3.eu-central-1.amazonaws.com\".");
-  } else if ((!endpoint.starts_with("http://") && !endpoint.starts_with("https://")) ||
-             endpoint.ends_with("://") || endpoint.find('@') != std::string::npos) {
+  if (!endpoint.empty() &&
+      ((!endpoint.starts_with("http://") && !endpoint.starts_with("https://")) ||
+       endpoint.ends_with("://") || endpoint.find('@') != std::string::npos)) {
     broken.push_back(
         "archive.s3_endpoint: it is http://HOST[:PORT] or https://HOST[:PORT], "
         "without credentials in it.");
+  }
+  if (!endpoint.empty() && (config.archive_s3_dualstack || config.archive_s3_fips)) {
+    broken.push_back(
+        "archive.s3_dualstack and archive.s3_fips choose among AWS's endpoints: leave "
+        "archive.s3_endpoint empty, or name the endpoint you mean.");
   }
   if (config.archive_s3_bucket.empty()) {
     broken.push_back("archive.s3_bucket is missing: archive.kind = \"s3\" needs it.");
@@ -100,16 +130,7 @@ void check_archive(const core::Config& config, std::vector<std::string>& broken)
     broken.push_back("archive.s3_bucket: " + toml_quote(config.archive_s3_bucket) +
                      " may have letters, digits, '.', '_' and '-'.");
   }
-  const auto secret = [&](const std::string& value, std::string_view name) {
-    if (!value.empty()) return;
-    const Setting* setting = find_setting("archive", name);
-    broken.push_back("archive." + std::string(name) +
-                     " is missing: archive.kind = \"s3\" needs it. Set " +
-                     setting->environment_name() + ", " + setting->environment_name() +
-                     "_FILE, or " + std::string(name) + "_file in the configuration.");
-  };
-  secret(config.archive_s3_access_key, "s3_access_key");
-  secret(config.archive_s3_secret_key, "s3_secret_key");
+  check_s3_keys(config, broken);
 }
 
 }  // namespace

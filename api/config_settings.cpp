@@ -35,12 +35,16 @@ constexpr Setting kSettings[] = {
 
 struct Choices {
   std::string_view section, name;
-  std::array<std::string_view, 5> words;
+  std::array<std::string_view, 7> words;
   std::size_t count;
 };
 constexpr Choices kChoices[] = {
     {"buffer", "durability", {"fsync", "memory", "replicated:N"}, 3},
     {"archive", "kind", {"file", "s3"}, 2},
+    {"archive",
+     "s3_credentials",
+     {"auto", "static", "environment", "web_identity", "profile", "container", "instance"},
+     7},
     {"metadata", "kind", {"sqlite"}, 1},
     {"log", "level", {"trace", "debug", "info", "warn", "error"}, 5},
 };

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "api/aws_setup.hpp"
 #include "core/config.hpp"
 #include "core/ports/object_store.hpp"
 #include "core/ports/workers.hpp"
@@ -13,6 +14,6 @@ namespace daybook::api {
 
 [[nodiscard]] core::Result<std::unique_ptr<core::ObjectStore>> open_object_store(
     const core::Config& config, io::IoRuntime& runtime, core::Workers& disk_workers,
-    bool clean_up = true);
+    bool clean_up = true, AwsEvents events = {});
 
 }  // namespace daybook::api

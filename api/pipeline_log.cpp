@@ -20,6 +20,7 @@ PipelineLog::PipelineLog(Metrics& metrics) : metrics_(metrics) {
       metrics.add(*family, stage_label(stage), 0);
     }
     metrics.add(metrics.stage_failed, {{"stage", stage}, {"reason", "unavailable"}}, 0);
+    metrics.set(metrics.stage_refused, 0, stage_label(stage));
   }
 }
 
@@ -48,6 +49,18 @@ void PipelineLog::on_parked(std::string_view stage, const core::RecordId& id,
   metrics_.add(metrics_.stage_parked, stage_label(stage));
   spdlog::error("record {} is parked by {}: {}. See: daybook parked", id.str(), stage,
                 error.detail);
+}
+
+void PipelineLog::on_refused(std::string_view stage, const core::Error* error) {
+  metrics_.set(metrics_.stage_refused, error != nullptr ? 1 : 0, stage_label(stage));
+  if (error != nullptr) {
+    spdlog::error(
+        "{}: every record is refused; they wait in the buffer, and one of them tries at "
+        "times: {}",
+        stage, error->detail);
+  } else {
+    spdlog::info("{}: records are taken again", stage);
+  }
 }
 
 void PipelineLog::on_trouble(std::string_view doing, const core::Error& error) {

@@ -17,6 +17,7 @@ class PipelineLog final : public core::PipelineObserver {
   void on_retry(std::string_view stage) override;
   void on_parked(std::string_view stage, const core::RecordId& id,
                  const core::Error& error) override;
+  void on_refused(std::string_view stage, const core::Error* error) override;
   void on_trouble(std::string_view doing, const core::Error& error) override;
   void on_claimed(std::size_t entries) override;
   void on_suspects(std::size_t entries) override;

@@ -227,6 +227,28 @@ std::optional<WallTime> parse_time(std::string_view text) {
   return time;
 }
 
+std::optional<WallTime> parse_http_date(std::string_view text) {
+  using namespace std::chrono;
+  constexpr std::string_view kMonths = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  if (text.size() != 29 || text.substr(3, 2) != ", " || text[7] != ' ' || text[11] != ' ' ||
+      text[16] != ' ' || text[19] != ':' || text[22] != ':' || !text.ends_with(" GMT")) {
+    return std::nullopt;
+  }
+  const std::size_t month_at = kMonths.find(text.substr(8, 3));
+  const auto d = parse_digits(text, 5, 2);
+  const auto y = parse_digits(text, 12, 4);
+  const auto h = parse_digits(text, 17, 2);
+  const auto mi = parse_digits(text, 20, 2);
+  const auto s = parse_digits(text, 23, 2);
+  if (month_at == std::string_view::npos || month_at % 3 != 0 || !d || !y || !h || !mi || !s) {
+    return std::nullopt;
+  }
+  const year_month_day date{year(*y), month(static_cast<unsigned>(month_at / 3 + 1)),
+                            day(static_cast<unsigned>(*d))};
+  if (!date.ok() || *h > 23 || *mi > 59 || *s > 60) return std::nullopt;
+  return sys_days(date) + hours(*h) + minutes(*mi) + seconds(*s);
+}
+
 std::string percent_encode(std::string_view text, bool keep_slash) {
   constexpr std::string_view kDigits = "0123456789ABCDEF";
   std::string encoded;

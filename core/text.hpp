@@ -31,6 +31,8 @@ namespace daybook::core {
 // any number of fraction digits.
 [[nodiscard]] std::string format_time(WallTime time);
 [[nodiscard]] std::optional<WallTime> parse_time(std::string_view text);
+// RFC 9110 section 5.6.7, the form that is still sent: Sun, 06 Nov 1994 08:49:37 GMT.
+[[nodiscard]] std::optional<WallTime> parse_http_date(std::string_view text);
 
 // RFC 3986: everything but unreserved characters becomes %XX; '/' is kept where asked.
 [[nodiscard]] std::string percent_encode(std::string_view text, bool keep_slash = false);

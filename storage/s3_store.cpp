@@ -65,7 +65,7 @@ Result<void> check_settings(const S3Store::Settings& settings, const io::Url& ur
     return bad("archive.s3_bucket '" + settings.bucket + "' is no bucket name.");
   }
   if (settings.region.empty()) return bad("archive.s3_region is empty: name the region.");
-  if (settings.access_key.empty() || settings.secret_key.empty()) {
+  if (!settings.signer && (settings.access_key.empty() || settings.secret_key.empty())) {
     return bad("archive.s3_access_key and archive.s3_secret_key must both be set.");
   }
   const bool address = url.host.find_first_not_of("0123456789.") == std::string::npos ||
@@ -102,6 +102,10 @@ Result<std::unique_ptr<S3Store>> S3Store::open(Settings settings, io::IoRuntime&
   }
   auto sound = check_settings(settings, *url);
   if (!sound) return pass(sound);
+  if (!settings.signer) {
+    settings.signer = std::make_shared<AwsSigner>(
+        runtime, AwsCredentials::fixed(runtime, {settings.access_key, settings.secret_key, ""}));
+  }
   return std::unique_ptr<S3Store>(
       new S3Store(std::move(settings), std::move(*url), runtime, workers));
 }
@@ -129,6 +133,26 @@ std::string S3Store::describe() const {
 }
 
 core::Task<Result<io::HttpResponse>> S3Store::send(Call call, core::Deadline deadline) {
+  for (bool mended = false;; mended = true) {
+    auto with = co_await settings_.signer->ready(deadline);
+    if (!with) {
+      core::Error error = std::move(with).error();
+      error.origin = Origin::object_store;
+      co_return core::Failure(std::move(error));
+    }
+    auto response = co_await send_signed(call, *with, deadline);
+    if (!response || mended) co_return std::move(response);
+    if (response->head.status < 400 && call.method == "GET") co_return std::move(response);
+    const auto document = parse_s3_error(response->body);
+    const std::string date(response->head.fields.find("date").value_or(""));
+    const bool again = co_await settings_.signer->mend(
+        std::move(*with), response->head.status, document ? document->code : "", date, deadline);
+    if (!again) co_return std::move(response);
+  }
+}
+
+core::Task<Result<io::HttpResponse>> S3Store::send_signed(Call call, AwsSigner::Ready with,
+                                                          core::Deadline deadline) {
   namespace sigv4 = core::sigv4;
   std::string path = url_.path;
   if (!settings_.virtual_host) path += "/" + settings_.bucket;
@@ -136,9 +160,8 @@ core::Task<Result<io::HttpResponse>> S3Store::send(Call call, core::Deadline dea
 
   sigv4::Request signed_parts{call.method, path, call.query, call.fields};
   signed_parts.headers.emplace_back("Host", host_);
-  const auto added =
-      sigv4::sign(std::move(signed_parts), {settings_.access_key, settings_.secret_key, ""},
-                  {settings_.region, "s3", runtime_.now()}, call.sha256.hex());
+  const auto added = sigv4::sign(std::move(signed_parts), with.keys,
+                                 {settings_.region, "s3", with.time}, call.sha256.hex());
 
   io::HttpRequest request;
   request.method = call.method;

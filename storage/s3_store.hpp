@@ -9,7 +9,8 @@
 // - get: what the store says about the bytes (length, range, checksums) must hold. Whether they are
 //   the record's bytes is for the caller to check, who has the digest.
 // - Every failure passes through classify_s3 (s3_errors.hpp). Nothing is repeated here except the
-//   replacement of a stale connection; retries belong to the pipeline.
+//   replacement of a stale connection, and once what the signer could mend (expired keys, a clock
+//   that is wrong); retries belong to the pipeline.
 #pragma once
 
 #include <memory>
@@ -21,6 +22,7 @@
 #include "core/sigv4/sigv4.hpp"
 #include "io/http_client.hpp"
 #include "io/runtime.hpp"
+#include "storage/aws_signer.hpp"
 
 namespace daybook::storage {
 
@@ -31,6 +33,8 @@ class S3Store final : public core::ObjectStore {
     std::string region = "us-east-1";
     std::string bucket;
     bool virtual_host = false;  // bucket.host instead of host/bucket
+    // What requests are signed with. Without it: the two keys, which never change.
+    std::shared_ptr<AwsSigner> signer{};
     std::string access_key;
     std::string secret_key;
     std::string ca_file;  // empty = the system's certificates
@@ -68,6 +72,8 @@ class S3Store final : public core::ObjectStore {
   S3Store(Settings settings, io::Url url, io::IoRuntime& runtime, core::Workers& workers);
 
   core::Task<core::Result<io::HttpResponse>> send(Call call, core::Deadline deadline);
+  core::Task<core::Result<io::HttpResponse>> send_signed(Call call, AwsSigner::Ready with,
+                                                         core::Deadline deadline);
   core::Task<core::Result<void>> read_back(std::string key, std::string version,
                                            core::Sha256 sha256, core::Deadline deadline);
   core::Task<core::Result<core::ByteVector>> get_version(std::string key, std::string version,
@@ -78,7 +84,7 @@ class S3Store final : public core::ObjectStore {
   const Settings settings_;
   const io::Url url_;
   const std::string host_;
-  io::IoRuntime& runtime_;
+  [[maybe_unused]] io::IoRuntime& runtime_;
   core::Workers& workers_;
   std::unique_ptr<io::HttpClient> client_;
 };

@@ -1,6 +1,7 @@
 #include "core/pipeline/pipeline.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/check.hpp"
 #include "core/faults.hpp"
@@ -26,7 +27,8 @@ Pipeline::Pipeline(Runtime& runtime, WriteAheadBuffer& buffer, const std::vector
       stopped_(runtime.make_signal()),
       random_(static_cast<std::minstd_rand::result_type>(settings.seed)) {
   for (Stage* stage : stages) {
-    runners_.push_back(std::make_unique<Runner>(stage, Budget(runtime, stage->concurrency())));
+    runners_.push_back(std::make_unique<Runner>(stage, Budget(runtime, stage->concurrency()),
+                                                TargetGate(settings.retry.longest)));
   }
 }
 
@@ -229,13 +231,46 @@ Task<bool> Pipeline::walk(InHand& hand) {
   co_return true;
 }
 
+// A slot, when the stage's target may be tried. nullopt: the pipeline stops.
+Task<std::optional<Budget::Share>> Pipeline::begin_attempt(Runner& runner, InHand& hand,
+                                                           bool retry) {
+  for (;;) {
+    const Duration wait = runner.gate.wait(runtime_.steady_now(), retry);
+    if (wait != Duration{}) {
+      if (stopping_) co_return std::nullopt;
+      co_await changed_->wait(runtime_.steady_now() + wait);
+      continue;
+    }
+    auto slot = co_await may_attempt(runner, hand);
+    if (!slot) co_return std::nullopt;
+    // The gate may have closed meanwhile. A suspect goes all the same: its start is counted.
+    if (!hand.suspect && runner.gate.wait(runtime_.steady_now(), retry) != Duration{}) continue;
+    runner.gate.begin(runtime_.steady_now(), retry);
+    co_return slot;
+  }
+}
+
+void Pipeline::tell_gate(Runner& runner, const Result<void>& done, bool retry) {
+  const bool closed = runner.gate.closed();
+  if (done) {
+    runner.gate.succeeded(retry);
+  } else {
+    runner.gate.failed(runtime_.steady_now(), done.error(), random());
+  }
+  if (closed == runner.gate.closed()) return;
+  observer_.on_refused(runner.stage->name(), done ? nullptr : &done.error());
+  changed_->notify_all();
+}
+
 Task<Result<void>> Pipeline::run_stage(Runner& runner, InHand& hand, Passage& passage) {
   const std::string_view name = runner.stage->name();
   observer_.on_received(name);
+  std::uint64_t successes = runner.gate.successes();
+  std::uint32_t counted = 0;
   for (std::uint32_t attempt = 1;; ++attempt) {
     Result<void> done;
     {
-      const auto slot = co_await may_attempt(runner, hand);
+      const auto slot = co_await begin_attempt(runner, hand, attempt > 1);
       if (!slot || (stopping_ && attempt > 1)) {
         co_return fail(Code::closed, Origin::self, Retry::safe, "the pipeline stops");
       }
@@ -245,6 +280,7 @@ Task<Result<void>> Pipeline::run_stage(Runner& runner, InHand& hand, Passage& pa
       done = co_await runner.stage->run(passage);
       --attempts_running_;
       if (trial_) changed_->notify_all();
+      tell_gate(runner, done, attempt > 1);
       if (done) {
         observer_.on_done(name, runtime_.steady_now() - begin);
         co_return done;
@@ -252,12 +288,18 @@ Task<Result<void>> Pipeline::run_stage(Runner& runner, InHand& hand, Passage& pa
     }
     observer_.on_failed(name, passage.entry.id, attempt, done.error());
     co_await survived(hand);
-    if (done.error().retry == Retry::never || attempt >= settings_.retry.attempts_max) {
+    const bool refused = TargetGate::is_refusal(done.error());
+    // A refusal counts only where others got through since the last one: then it is this record's.
+    if (!refused || std::exchange(successes, runner.gate.successes()) != runner.gate.successes()) {
+      ++counted;
+    }
+    const bool hopeless = done.error().retry == Retry::never && !refused;
+    if (hopeless || counted >= settings_.retry.attempts_max) {
       hand.settled = co_await park(hand, name, done.error(), attempt);
       co_return done;
     }
     observer_.on_retry(name);
-    co_await pause(settings_.retry.wait_after(attempt, random()));
+    if (!refused) co_await pause(settings_.retry.wait_after(counted, random()));
     if (stopping_) co_return done;
   }
 }
@@ -271,7 +313,7 @@ Task<bool> Pipeline::park(InHand& hand, std::string_view stage, Error error,
   ParkedRecord record{.entry = hand.entry,
                       .stage = std::string(stage),
                       .reason = error.detail,
-                      .retryable = error.retry != Retry::never,
+                      .retryable = error.retry != Retry::never || TargetGate::is_refusal(error),
                       .attempts = attempts,
                       .parked_at = runtime_.now(),
                       .starts = hand.starts};

@@ -5,6 +5,9 @@
 // up,
 //   or that can never succeed, is parked with its reason. Records parked by an outage are tried
 //   again every parked_retry without anybody asking.
+// - What a stage's target refuses to all (wrong key, no such bucket) is no record's fault: it
+// counts
+//   as nobody's attempt, records wait in the buffer, and one of them at a time tries (TargetGate).
 // - Entries in hand are renewed every third of the lease; a dead owner's entries are claimed after
 // it.
 // - Nothing is released unless every stage before it succeeded. stop() leaves unfinished records
@@ -60,6 +63,7 @@ class Pipeline {
   struct Runner {
     Stage* stage;
     Budget slots;
+    TargetGate gate;
     std::size_t records = 0;
   };
   struct InHand {
@@ -78,6 +82,8 @@ class Pipeline {
   Task<> drive(RecordId id);
   Task<bool> walk(InHand& hand);
   Task<Result<void>> run_stage(Runner& runner, InHand& hand, Passage& passage);
+  Task<std::optional<Budget::Share>> begin_attempt(Runner& runner, InHand& hand, bool retry);
+  void tell_gate(Runner& runner, const Result<void>& done, bool retry);
   Task<bool> park(InHand& hand, std::string_view stage, Error error, std::uint32_t attempts);
   Task<bool> take_own_pending();
   void enqueue(std::vector<BufferEntry> entries);

@@ -20,6 +20,8 @@ class PipelineObserver {
                          const Error& error) = 0;
   virtual void on_retry(std::string_view stage) = 0;
   virtual void on_parked(std::string_view stage, const RecordId& id, const Error& error) = 0;
+  // The stage's target refuses every record (error), or takes them again (null).
+  virtual void on_refused(std::string_view /*stage*/, const Error* /*error*/) {}
   // Something beside a record went wrong, for instance the buffer could not be read.
   virtual void on_trouble(std::string_view doing, const Error& error) = 0;
   virtual void on_claimed(std::size_t entries) = 0;

@@ -1,0 +1,150 @@
+#include "storage/aws_credentials.hpp"
+
+#include <algorithm>
+
+namespace daybook::storage {
+namespace {
+
+using core::Code;
+using core::Origin;
+using core::Result;
+using core::Retry;
+using core::Task;
+using core::sigv4::Credentials;
+
+// So long before they expire keys are renewed; a third of their life where that is shorter.
+constexpr core::Duration kRenewBefore = std::chrono::minutes(15);
+
+// A request signed with keys that end within this time might arrive too late.
+constexpr core::Duration kLastMoment = std::chrono::seconds(2);
+
+constexpr core::Duration kBetweenTries = std::chrono::seconds(1);
+constexpr core::Duration kRenewTimeout = std::chrono::seconds(10);
+
+class FixedSource final : public AwsCredentialSource {
+ public:
+  explicit FixedSource(Credentials keys) : keys_(std::move(keys)) {}
+  [[nodiscard]] std::string name() const override { return "settings"; }
+  Task<Result<AwsKeys>> fetch(core::Deadline /*deadline*/) override {
+    co_return AwsKeys{keys_, std::nullopt, std::nullopt, name()};
+  }
+
+ private:
+  Credentials keys_;
+};
+
+bool same(const Credentials& a, const Credentials& b) {
+  return a.access_key == b.access_key && a.secret_key == b.secret_key &&
+         a.session_token == b.session_token;
+}
+
+}  // namespace
+
+std::shared_ptr<AwsCredentials> AwsCredentials::make(core::Runtime& runtime,
+                                                     std::unique_ptr<AwsCredentialSource> source,
+                                                     Events events) {
+  return std::shared_ptr<AwsCredentials>(
+      new AwsCredentials(runtime, std::move(source), std::move(events)));
+}
+
+std::shared_ptr<AwsCredentials> AwsCredentials::fixed(core::Runtime& runtime, Credentials keys) {
+  auto made = make(runtime, std::make_unique<FixedSource>(keys));
+  made->take({std::move(keys), std::nullopt, std::nullopt, "settings"});
+  return made;
+}
+
+AwsCredentials::AwsCredentials(core::Runtime& runtime, std::unique_ptr<AwsCredentialSource> source,
+                               Events events)
+    : runtime_(runtime),
+      source_(std::move(source)),
+      events_(std::move(events)),
+      renewed_(runtime.make_signal()) {}
+
+bool AwsCredentials::valid() const {
+  if (!held_) return false;
+  return !held_->expires ||
+         *held_->expires - std::chrono::duration_cast<core::WallTime::duration>(kLastMoment) >
+             runtime_.now();
+}
+
+bool AwsCredentials::tried_just_now() const {
+  return tried_ && runtime_.steady_now() - *tried_ < kBetweenTries;
+}
+
+void AwsCredentials::renew_soon() {
+  if (renewing_) return;
+  renewing_ = true;
+  tried_ = runtime_.steady_now();
+  runtime_.spawn(renew(shared_from_this()));
+}
+
+Task<Result<Credentials>> AwsCredentials::current(core::Deadline deadline) {
+  const auto self = shared_from_this();
+  for (;;) {
+    if (valid()) {
+      if (due_ && runtime_.steady_now() >= *due_ && !tried_just_now()) renew_soon();
+      co_return held_->keys;
+    }
+    if (!renewing_) {
+      if (tried_just_now() && failure_) co_return core::Failure(*failure_);
+      renew_soon();
+    }
+    if (!co_await renewed_->wait(deadline) && runtime_.steady_now() >= deadline) {
+      co_return core::fail(
+          Code::timeout, Origin::self, Retry::safe,
+          "credentials were not there before the deadline, source: " + source_->name() + ".");
+    }
+  }
+}
+
+Task<bool> AwsCredentials::replace(Credentials refused, core::Deadline deadline) {
+  const auto self = shared_from_this();
+  const auto others = [&] { return held_ && valid() && !same(held_->keys, refused); };
+  if (others()) co_return true;  // somebody else's refusal brought them
+  if (!renewing_) {
+    if (tried_just_now()) co_return false;
+    renew_soon();
+  }
+  while (renewing_) {
+    if (!co_await renewed_->wait(deadline) && runtime_.steady_now() >= deadline) break;
+  }
+  co_return others();
+}
+
+Task<> AwsCredentials::renew(std::shared_ptr<AwsCredentials> self) {
+  auto fetched = co_await self->source_->fetch(self->runtime_.steady_now() + kRenewTimeout);
+  if (fetched && fetched->expires && *fetched->expires <= self->runtime_.now()) {
+    fetched = core::fail(Code::denied, Origin::self, Retry::safe,
+                         "the credentials from " + fetched->source +
+                             " have expired already. Check their source and this machine's clock.");
+  }
+  self->renewing_ = false;
+  if (fetched) {
+    self->failure_.reset();
+    self->take(std::move(*fetched));
+  } else {
+    core::Error error = std::move(fetched).error();
+    if (error.code == Code::not_found) error.code = Code::denied;
+    error.retry = Retry::safe;
+    const bool news = !self->failure_ || self->failure_->detail != error.detail;
+    self->failure_ = std::move(error);
+    if (self->events_.on_failed) self->events_.on_failed(*self->failure_, news);
+  }
+  self->renewed_->notify_all();
+}
+
+void AwsCredentials::take(AwsKeys fetched) {
+  const bool news = !held_ || !same(held_->keys, fetched.keys) || held_->expires != fetched.expires;
+  held_ = std::move(fetched);
+  const core::SteadyTime now = runtime_.steady_now();
+  due_.reset();
+  if (held_->expires) {
+    const core::Duration left = *held_->expires - runtime_.now();
+    due_ = now + left - std::min(kRenewBefore, left / 3);
+  }
+  if (held_->look_again)
+    due_ = std::min(due_.value_or(core::SteadyTime::max()), now + *held_->look_again);
+  if (news && events_.on_renewed) events_.on_renewed(*held_);
+}
+
+}  // namespace daybook::storage
