@@ -1,5 +1,7 @@
 #include "core/retry.hpp"
 
+#include <utility>
+
 namespace daybook::core {
 namespace {
 
@@ -61,11 +63,11 @@ void TargetGate::succeeded(bool retry) {
 }
 
 void TargetGate::failed(SteadyTime now, const Error& error, double random_0_to_1) {
-  trying_ = false;
+  const bool the_one = std::exchange(trying_, false);
   // Not every failure comes from the target; only a success opens a closed gate.
   if (!is_refusal(error)) return;
   // Those that were under way together are refused together: one refusal.
-  if (closed_ && now < next_) return;
+  if (closed_ && !the_one) return;
   closed_ = true;
   const RetryPolicy policy{.first = 2 * kBetweenTries, .longest = longest_};
   next_ = now + std::max(kBetweenTries, policy.wait_after(++refusals_, random_0_to_1));

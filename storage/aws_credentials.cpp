@@ -80,21 +80,31 @@ void AwsCredentials::renew_soon() {
 
 Task<Result<Credentials>> AwsCredentials::current(core::Deadline deadline) {
   const auto self = shared_from_this();
-  for (;;) {
-    if (valid()) {
-      if (due_ && runtime_.steady_now() >= *due_ && !tried_just_now()) renew_soon();
-      co_return held_->keys;
-    }
-    if (!renewing_) {
-      if (tried_just_now() && failure_) co_return core::Failure(*failure_);
-      renew_soon();
-    }
-    if (!co_await renewed_->wait(deadline) && runtime_.steady_now() >= deadline) {
-      co_return core::fail(
-          Code::timeout, Origin::self, Retry::safe,
-          "credentials were not there before the deadline, source: " + source_->name() + ".");
-    }
+  if (valid()) {
+    if (due_ && runtime_.steady_now() >= *due_ && !tried_just_now()) renew_soon();
+    co_return held_->keys;
   }
+  if (!renewing_) {
+    if (tried_just_now() && failure_) co_return core::Failure(*failure_);
+    renew_soon();
+  }
+  if (!co_await renewal_ends(deadline)) {
+    co_return core::fail(Code::timeout, Origin::self, Retry::safe,
+                         "There were no AWS credentials before the deadline; they come from " +
+                             source_->name() + ".");
+  }
+  if (valid()) co_return held_->keys;
+  co_return core::Failure(failure_.value_or(
+      core::Error{Code::denied, Origin::self, Retry::safe,
+                  "The AWS credentials from " + source_->name() + " end at once."}));
+}
+
+// False: the deadline passed before.
+Task<bool> AwsCredentials::renewal_ends(core::Deadline deadline) {
+  while (renewing_) {
+    if (!co_await renewed_->wait(deadline) && runtime_.steady_now() >= deadline) co_return false;
+  }
+  co_return true;
 }
 
 Task<bool> AwsCredentials::replace(Credentials refused, core::Deadline deadline) {
@@ -105,9 +115,7 @@ Task<bool> AwsCredentials::replace(Credentials refused, core::Deadline deadline)
     if (tried_just_now()) co_return false;
     renew_soon();
   }
-  while (renewing_) {
-    if (!co_await renewed_->wait(deadline) && runtime_.steady_now() >= deadline) break;
-  }
+  static_cast<void>(co_await renewal_ends(deadline));
   co_return others();
 }
 

@@ -69,6 +69,7 @@ class AwsCredentials final : public std::enable_shared_from_this<AwsCredentials>
                  Events events);
   static core::Task<> renew(std::shared_ptr<AwsCredentials> self);
   void renew_soon();
+  core::Task<bool> renewal_ends(core::Deadline deadline);
   [[nodiscard]] bool valid() const;
   [[nodiscard]] bool tried_just_now() const;
   void take(AwsKeys fetched);

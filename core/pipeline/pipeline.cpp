@@ -15,6 +15,9 @@ constexpr Duration kTroublePause = std::chrono::milliseconds(500);
 constexpr Duration kBufferTimeout = std::chrono::seconds(10);
 constexpr std::size_t kClaimMax = 100;
 
+// Who was refused lets the others have the next try: they may not be.
+constexpr Duration kAfterOthers = std::chrono::milliseconds(50);
+
 }  // namespace
 
 Pipeline::Pipeline(Runtime& runtime, WriteAheadBuffer& buffer, const std::vector<Stage*>& stages,
@@ -299,7 +302,8 @@ Task<Result<void>> Pipeline::run_stage(Runner& runner, InHand& hand, Passage& pa
       co_return done;
     }
     observer_.on_retry(name);
-    if (!refused) co_await pause(settings_.retry.wait_after(counted, random()));
+    co_await pause(refused ? runner.gate.wait(runtime_.steady_now(), true) + kAfterOthers
+                           : settings_.retry.wait_after(counted, random()));
     if (stopping_) co_return done;
   }
 }

@@ -232,15 +232,29 @@ TEST_F(ConfigLoader, a_secret_file_must_be_private_and_filled) {
                   "are both set");
 }
 
-TEST_F(ConfigLoader, s3_needs_endpoint_bucket_and_keys) {
-  const std::string text = complaint_about("[archive]\nkind = \"s3\"\n");
-  for (const char* name : {"s3_endpoint", "s3_bucket", "s3_access_key", "s3_secret_key"}) {
-    EXPECT_CONTAINS(text, "archive." + std::string(name) + " is missing");
-  }
-  EXPECT_TRUE(load_config({{},
-                           {"DAYBOOK_ARCHIVE_S3_ACCESS_KEY=a", "DAYBOOK_ARCHIVE_S3_SECRET_KEY=b"},
-                           {"archive.kind=s3", "archive.s3_endpoint=http://127.0.0.1:9000",
-                            "archive.s3_bucket=daybook"}}));
+TEST_F(ConfigLoader, s3_needs_a_bucket_and_no_half_of_a_pair_of_keys) {
+  EXPECT_CONTAINS(complaint_about("[archive]\nkind = \"s3\"\n"), "archive.s3_bucket is missing");
+  const std::vector<std::string> s3 = {"archive.kind=s3", "archive.s3_bucket=daybook"};
+  const auto with = [&](std::vector<std::string> environment, std::vector<std::string> more) {
+    more.insert(more.end(), s3.begin(), s3.end());
+    return complaint(load_config({{}, std::move(environment), std::move(more)}));
+  };
+  const std::string key = "DAYBOOK_ARCHIVE_S3_ACCESS_KEY=a";
+  const std::string secret = "DAYBOOK_ARCHIVE_S3_SECRET_KEY=SECRETWORD";
+  EXPECT_EQ(with({}, {}), "") << "endpoint and keys come from where the AWS tools look";
+  EXPECT_EQ(with({key, secret}, {"archive.s3_endpoint=http://127.0.0.1:9000"}), "");
+  EXPECT_EQ(with({key, secret, "DAYBOOK_ARCHIVE_S3_SESSION_TOKEN=t"}, {}), "");
+  EXPECT_EQ(with({}, {"archive.s3_credentials=instance", "archive.s3_fips=true"}), "");
+  EXPECT_CONTAINS(with({key}, {}), "archive.s3_secret_key is missing");
+  EXPECT_CONTAINS(with({secret}, {}), "archive.s3_access_key is missing");
+  EXPECT_CONTAINS(with({}, {"archive.s3_credentials=static"}), "archive.s3_access_key is missing");
+  EXPECT_CONTAINS(with({"DAYBOOK_ARCHIVE_S3_SESSION_TOKEN=t"}, {}), "archive.s3_session_token");
+  EXPECT_CONTAINS(with({key, secret}, {"archive.s3_credentials=instance"}),
+                  "archive.s3_credentials is \"instance\", but");
+  EXPECT_CONTAINS(with({}, {"archive.s3_credentials=magic"}), "web_identity");
+  EXPECT_CONTAINS(with({}, {"archive.s3_dualstack=true", "archive.s3_endpoint=http://s3:80"}),
+                  "archive.s3_dualstack");
+  EXPECT_CONTAINS(with({}, {"archive.s3_endpoint=s3.example.com"}), "archive.s3_endpoint: ");
 }
 
 TEST_F(ConfigLoader, rules_between_settings_are_checked) {

@@ -312,7 +312,17 @@ TEST(S3Errors, every_answer_has_its_meaning) {
   const Case cases[] = {
       {403, "AccessDenied", Code::denied, Retry::never},
       {403, "SignatureDoesNotMatch", Code::denied, Retry::never},
-      {403, "RequestTimeTooSkewed", Code::denied, Retry::never},
+      {403, "RequestTimeTooSkewed", Code::unavailable, Retry::safe},
+      {403, "ExpiredToken", Code::denied, Retry::never},
+      {400, "ExpiredToken", Code::denied, Retry::never},
+      {400, "InvalidToken", Code::denied, Retry::never},
+      {400, "TokenRefreshRequired", Code::denied, Retry::never},
+      {403, "AllAccessDisabled", Code::denied, Retry::never},
+      {503, "Busy", Code::unavailable, Retry::safe},
+      {503, "RequestThrottled", Code::unavailable, Retry::safe},
+      {400, "ThrottlingException", Code::unavailable, Retry::safe},
+      {500, "InternalFailure", Code::unavailable, Retry::unknown_outcome},
+      {400, "KMS.DisabledException", Code::misconfigured, Retry::never},
       {403, "InvalidAccessKeyId", Code::denied, Retry::never},
       {403, "", Code::denied, Retry::never},
       {403, "NoSuchKey", Code::denied, Retry::never},
@@ -383,6 +393,99 @@ TEST(S3Errors, reads_the_words_of_an_error_document_and_trusts_none) {
 }
 
 // ---- settings ----
+
+std::string date_of(std::chrono::seconds offset) {
+  const std::time_t second = std::time(nullptr) + offset.count();
+  std::tm parts{};
+  gmtime_r(&second, &parts);
+  char text[40];
+  std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &parts);
+  return text;
+}
+
+TEST(S3StoreSigning, is_done_once_more_with_the_stores_time_and_the_whole_body) {
+  std::vector<std::string> bodies;
+  std::vector<std::string> times;
+  Bench bench([&](const std::string& head, const std::string& body) {
+    bodies.push_back(body);
+    const std::size_t at = head.find("x-amz-date: ");
+    times.push_back(head.substr(at + 12, 13));  // to the hour and minute
+    if (times.size() == 1) {
+      return answer(403, "Date: " + date_of(std::chrono::hours(5)) + "\r\n",
+                    error_body("RequestTimeTooSkewed"));
+    }
+    return answer(200, "ETag: \"" + md5_of_body() + "\"\r\n");
+  });
+  const auto stored = bench.put();
+  ASSERT_TRUE(stored) << stored.error().detail;
+  EXPECT_EQ(bodies, (std::vector<std::string>(2, std::string(kBody))));
+  ASSERT_TRUE(bench.put());
+  ASSERT_EQ(times.size(), 3u) << "the second put is right at once";
+  EXPECT_NE(times[0], times[1]);
+  EXPECT_EQ(times[1].substr(0, 11), times[2].substr(0, 11));
+}
+
+TEST(S3StoreSigning, a_clock_that_cannot_be_mended_is_an_outage_after_two_requests) {
+  int requests = 0;
+  Bench bench([&](const std::string&, const std::string&) {
+    ++requests;  // a store that always finds the time an hour behind its own
+    return answer(403, "Date: " + date_of(std::chrono::hours(requests)) + "\r\n",
+                  error_body("RequestTimeTooSkewed"));
+  });
+  expect_error(bench.put(), Code::unavailable, Retry::safe);
+  EXPECT_EQ(requests, 2);
+}
+
+// Hands out key1, key2, …
+class ChangingKeys final : public AwsCredentialSource {
+ public:
+  [[nodiscard]] std::string name() const override { return "test"; }
+  core::Task<core::Result<AwsKeys>> fetch(core::Deadline /*deadline*/) override {
+    co_return AwsKeys{{"key" + std::to_string(++number_), "secret", "token"}, {}, {}, "test"};
+  }
+
+ private:
+  int number_ = 0;
+};
+
+TEST(S3StoreSigning, uses_renewed_keys_once_when_the_old_ones_are_refused) {
+  for (const bool accepts : {true, false}) {
+    std::vector<std::string> heads;
+    io::IoRuntime runtime;
+    io::WorkerPool workers(runtime, 1, "test");
+    tests::ScriptedServer server([&](Peer& peer) {
+      for (;;) {
+        const auto [head, body] = peer.read_request();
+        if (head.empty()) return;
+        heads.push_back(head);
+        const bool old = head.find("Credential=key1/") != std::string::npos;
+        peer.send(old || !accepts ? answer(400, "", error_body("ExpiredToken"))
+                                  : answer(200, "ETag: \"" + md5_of_body() + "\"\r\n"));
+      }
+    });
+    S3Store::Settings settings;
+    settings.endpoint = "http://127.0.0.1:" + std::to_string(server.port());
+    settings.bucket = "bucket";
+    settings.signer = std::make_shared<AwsSigner>(
+        runtime, AwsCredentials::make(runtime, std::make_unique<ChangingKeys>()));
+    // The keys were fetched a while ago: a try of this second would not be repeated.
+    static_cast<void>(tests::run_on_io(runtime, settings.signer->ready(tests::within(5s))));
+    tests::run_on_io(runtime, runtime.sleep(1100ms));
+    auto store = S3Store::open(std::move(settings), runtime, workers).value();
+    core::PutObject object{.key = "k",
+                           .body = {core::as_bytes(kBody)},
+                           .sha256 = core::sha256(core::as_bytes(kBody)),
+                           .content_type = "text/plain",
+                           .metadata = {}};
+    const auto stored =
+        tests::run_on_io(runtime, store->put(std::move(object), tests::within(10s)));
+    EXPECT_EQ(stored.has_value(), accepts);
+    ASSERT_EQ(heads.size(), 2u);
+    EXPECT_NE(heads[1].find("Credential=key2/"), std::string::npos) << heads[1];
+    EXPECT_NE(heads[1].find("x-amz-security-token: token"), std::string::npos) << heads[1];
+    store.reset();
+  }
+}
 
 TEST(S3StoreSettings, say_what_is_missing) {
   io::IoRuntime runtime;
@@ -485,9 +588,8 @@ Expected expected_of_put(const PublishedCase& one) {
     return one.body.find(word) != std::string::npos;
   };
   if (one.silent) return {Code::timeout, Retry::unknown_outcome};
-  if (has("<Code>AccessDenied<") || has("<Code>RequestTimeTooSkewed<") || one.status == 403) {
-    return {Code::denied, Retry::never};
-  }
+  if (has("<Code>RequestTimeTooSkewed<")) return {Code::unavailable, Retry::safe};
+  if (has("<Code>AccessDenied<") || one.status == 403) return {Code::denied, Retry::never};
   if (has("<Code>InternalError<")) return {Code::unavailable, Retry::unknown_outcome};
   if (has("<Code>RequestTimeout<") || one.status == 503) return {Code::unavailable, Retry::safe};
   if (one.status == 404) return {Code::misconfigured, Retry::never};

@@ -136,6 +136,7 @@ class RecordingObserver final : public core::PipelineObserver {
  public:
   std::map<std::string, std::size_t> received, done, failed, retried, parked;
   std::vector<std::string> troubles;
+  std::vector<std::string> refused;  // "stage: why", and "stage" when it is over
   std::size_t claimed = 0;
   std::size_t suspects = 0;
 
@@ -148,6 +149,9 @@ class RecordingObserver final : public core::PipelineObserver {
   void on_retry(std::string_view stage) override { ++retried[std::string(stage)]; }
   void on_parked(std::string_view stage, const core::RecordId&, const core::Error&) override {
     ++parked[std::string(stage)];
+  }
+  void on_refused(std::string_view stage, const core::Error* error) override {
+    refused.push_back(std::string(stage) + (error != nullptr ? ": " + error->detail : ""));
   }
   void on_trouble(std::string_view doing, const core::Error& error) override {
     troubles.push_back(std::string(doing) + ": " + error.detail);
