@@ -276,6 +276,28 @@ core::Task<core::Result<tcp::socket>> connect_tcp(IoRuntime& runtime, Endpoint e
   co_return cannot_connect(endpoint, origin, why);
 }
 
+// Why a server's certificate is not taken, in words that say what to mend.
+std::string refused_certificate(bool trusted, asio::ssl::verify_context& chain,
+                                const TlsSettings& tls) {
+  if (trusted) return "the certificate is not for the name " + tls.server_name;
+  const int reason = X509_STORE_CTX_get_error(chain.native_handle());
+  std::string text =
+      std::string("the certificate is not accepted: ") + X509_verify_cert_error_string(reason);
+  switch (reason) {
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+      text += " (its authority is not in ";
+      text += tls.ca_file.empty() ? "the system's certificates)" : tls.ca_file + ")";
+      break;
+    default:
+      break;
+  }
+  return text;
+}
+
 core::Task<core::Result<std::unique_ptr<Stream>>> connect_tls(IoRuntime& runtime, Endpoint endpoint,
                                                               TlsSettings tls, core::Origin origin,
                                                               core::Deadline deadline) {
@@ -287,9 +309,16 @@ core::Task<core::Result<std::unique_ptr<Stream>>> connect_tls(IoRuntime& runtime
   error_code literal;
   asio::ip::make_address(tls.server_name, literal);
   if (literal) SSL_set_tlsext_host_name(secure.native_handle(), tls.server_name.c_str());
+  std::string refusal;
   if (tls.verify_peer) {
     secure.set_verify_mode(asio::ssl::verify_peer);
-    secure.set_verify_callback(asio::ssl::host_name_verification(tls.server_name));
+    secure.set_verify_callback([&refusal,
+                                names = asio::ssl::host_name_verification(tls.server_name),
+                                &tls](bool trusted, asio::ssl::verify_context& chain) {
+      const bool good = names(trusted, chain);
+      if (!good && refusal.empty()) refusal = refused_certificate(trusted, chain, tls);
+      return good;
+    });
   }
   Watchdog watch(runtime.context(), [&secure] {
     error_code ignored;
@@ -298,7 +327,10 @@ core::Task<core::Result<std::unique_ptr<Stream>>> connect_tls(IoRuntime& runtime
   watch.begin(deadline);
   const auto [error] = co_await secure.async_handshake(TlsSocket::client, kLater);
   if (watch.end()) co_return cannot_connect(endpoint, origin, "no TLS answer before the deadline");
-  if (error) co_return cannot_connect(endpoint, origin, "TLS: " + error.message());
+  if (error) {
+    co_return cannot_connect(endpoint, origin,
+                             "TLS: " + (refusal.empty() ? error.message() : refusal));
+  }
   co_return std::make_unique<SocketStream<TlsSocket>>(runtime.context(), std::move(secure), origin);
 }
 

@@ -157,7 +157,7 @@ Result<AwsProfiles> read_aws_profiles(const std::string& path, AwsFileKind kind)
   std::ostringstream text;
   text << file.rdbuf();
   auto profiles = parse_aws_profiles(text.str(), kind);
-  if (!profiles) return refuse("the AWS file " + path + ", " + profiles.error().detail + ".");
+  if (!profiles) return refuse("the AWS file " + path + ", " + profiles.error().detail);
   return profiles;
 }
 

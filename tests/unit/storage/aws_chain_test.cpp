@@ -66,7 +66,7 @@ class AwsChain : public testing::Test {
     variables["AWS_ROLE_ARN"] = "arn:aws:iam::123456789012:role/audit";
   }
   void credentials_file(const std::string& named = "default") {
-    write(".aws/credentials", "[" + profile +
+    write(".aws/credentials", "[" + named +
                                   "]\naws_access_key_id = FROM-CREDENTIALS\n"
                                   "aws_secret_access_key = SECRETWORD\naws_session_token = t\n");
   }
