@@ -11,6 +11,7 @@ AwsEvents log_aws(Metrics& metrics, std::string service) {
     metrics.add(metrics.aws_renewals, {{"service", service}, {"outcome", outcome}}, 0);
   }
   metrics.set(metrics.aws_clock_offset, 0, {{"service", service}});
+  metrics.set(metrics.aws_expiry, 0, {{"service", service}});
   AwsEvents events;
   events.credentials.on_renewed = [&metrics, service](const storage::AwsKeys& keys) {
     metrics.add(metrics.aws_renewals, {{"service", service}, {"outcome", "renewed"}});

@@ -4,6 +4,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "core/retry.hpp"
 #include "core/text.hpp"
 
 namespace daybook::api {
@@ -15,6 +16,7 @@ using core::Task;
 constexpr auto kDiskInterval = std::chrono::seconds(1);
 constexpr auto kFirstLook = std::chrono::milliseconds(100);  // the buffer is checked by then
 constexpr int kProbeEvery = 10;                              // disk looks
+constexpr int kRefusedProbeEvery = 5;
 constexpr auto kProbeTimeout = std::chrono::seconds(5);
 
 Check make_check(const char* name, bool required, const Result<void>& state) {
@@ -48,7 +50,7 @@ Task<> Health::run() {
   co_await stop_->wait(services_.runtime.steady_now() + kFirstLook);
   for (int round = 0; !closing_; ++round) {
     look_at_disk();
-    if (round % kProbeEvery == 0 || !objects_ || !metadata_) {
+    if (round % probe_every() == 0) {
       const core::Deadline deadline = services_.runtime.steady_now() + kProbeTimeout;
       auto objects = co_await services_.objects.probe(deadline);
       log_change("object store", objects_, objects);
@@ -65,6 +67,16 @@ Task<> Health::run() {
     publish();
     if (!closing_) co_await stop_->wait(services_.runtime.steady_now() + kDiskInterval);
   }
+}
+
+// What is away is looked for at each round. What refuses us is asked less often than the pipeline
+// asks it already.
+int Health::probe_every() const {
+  if (objects_ && metadata_) return kProbeEvery;
+  const auto patient = [](const Result<void>& state) {
+    return state || core::TargetGate::is_refusal(state.error());
+  };
+  return patient(objects_) && patient(metadata_) ? kRefusedProbeEvery : 1;
 }
 
 void Health::look_at_disk() {

@@ -50,6 +50,7 @@ class Health {
 
  private:
   [[nodiscard]] bool spool_stands_in() const;
+  [[nodiscard]] int probe_every() const;
   void look_at_disk();
   void publish();
 

@@ -200,9 +200,7 @@ Result<void> Server::open() {
     spool_replay_ = std::make_unique<storage::SpoolReplay>(runtime_, workers_, *spool_, *buffer_,
                                                            config_.buffer_append_timeout);
   }
-  auto objects =
-      open_object_store(config_, runtime_, disk_workers_, true,
-                        config_.archive_kind == "s3" ? log_aws(metrics_, "s3") : AwsEvents{});
+  auto objects = open_object_store(config_, runtime_, disk_workers_, true, log_aws(metrics_, "s3"));
   if (!objects) return pass(std::move(objects));
   objects_ = std::move(*objects);
   auto metadata = open_metadata_store(config_, runtime_, metadata_writer_, metadata_reader_);

@@ -1,5 +1,6 @@
 // Any text as a TOML file, its lines as --set overrides and as the environment: settings that,
-// printed, load again to the same values, or sentences that say what is wrong.
+// printed, load again to the same values, or sentences that say what is wrong. The same text as the
+// AWS tools' files and as the answers of the services that hand out credentials.
 #include <ranges>
 #include <string>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "api/config_settings.hpp"
 #include "core/check.hpp"
 #include "core/text.hpp"
+#include "storage/aws_network_credentials.hpp"
+#include "storage/aws_profile_files.hpp"
 
 using namespace daybook;  // NOLINT: one program
 
@@ -71,9 +74,35 @@ void check(const core::Result<api::LoadedConfig>& loaded) {
 
 }  // namespace
 
+void check_aws(std::string_view text) {
+  for (const auto kind : {storage::AwsFileKind::config, storage::AwsFileKind::credentials}) {
+    const auto profiles = storage::parse_aws_profiles(text, kind);
+    if (!profiles) {
+      CHECK(profiles.error().detail.starts_with("line "));
+      continue;
+    }
+    for (const auto& [name, profile] : *profiles) {
+      for (const auto& [key, value] : profile) {
+        CHECK(!key.empty() && key == core::to_lower(key));
+        CHECK(value == core::trim(value) && value.find('\n') == std::string::npos);
+      }
+    }
+  }
+  for (const auto parse : {storage::parse_sts_answer, storage::parse_credentials_json}) {
+    const auto keys = parse(200, text);
+    if (!keys) continue;
+    const core::sigv4::Credentials& found = keys->keys;
+    CHECK(!found.access_key.empty() && !found.secret_key.empty());
+    for (const std::string& part : {found.access_key, found.secret_key, found.session_token}) {
+      CHECK(part.find_first_of("\r\n \t") == std::string::npos);
+    }
+  }
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string text(core::as_text(std::as_bytes(std::span(data, size))));
   check(load_file(text));
+  check_aws(text);
   const std::vector<std::string> lines = lines_of(text);
   check(api::load_config({.file = {}, .environment = {}, .overrides = lines}));
   check(api::load_config({.file = {}, .environment = lines, .overrides = {}}));

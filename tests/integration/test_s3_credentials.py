@@ -3,9 +3,11 @@ keys that expire under load; a clock that is wrong; and what the store refuses t
 holds the records instead of parking them. Metadata service, container endpoint and token service are
 played by aws_stand_in.py and hand out keys of the real store."""
 
+import http.server
 import json
 import os
 import re
+import ssl
 import subprocess
 import sys
 import threading
@@ -21,6 +23,78 @@ sys.path.insert(0, os.path.join(harness.SOURCE_DIR, "tests", "torture"))
 import preload  # noqa: E402  pylint: disable=wrong-import-position
 
 CLOUD = re.compile("^AWS_")
+
+
+class CannedStore:
+    """Answers every request alike; over TLS where it has a certificate."""
+
+    def __init__(self, status, body, certificate=None):
+        self.requests = 0
+        canned = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                canned.requests += 1
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body.encode())
+
+            do_HEAD = do_GET
+
+            def log_message(self, *_):
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_):
+                pass
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        port = self.server.server_address[1]
+        self.url = f"http://127.0.0.1:{port}"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True,
+                                                     do_handshake_on_connect=False)
+            self.url = f"https://localhost:{port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Certificates:
+    """An authority of the test, and what it signs."""
+
+    def __init__(self, area):
+        self.area = area
+        self.authority, self.key = area.file("ca.pem"), area.file("ca.key")
+        self.openssl("req", "-x509", *self.new_key(self.key), "-days", "2", "-out", self.authority,
+                     "-subj", "/CN=Daybook test authority")
+
+    @staticmethod
+    def openssl(*words):
+        subprocess.run([harness.need_program("openssl"), *words], check=True, capture_output=True,
+                       timeout=60)
+
+    @staticmethod
+    def new_key(path):
+        return ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", path)
+
+    def make(self, name, names="DNS:localhost", days=2):
+        key, request, made = (self.area.file(f"{name}.{kind}") for kind in ("key", "csr", "pem"))
+        extensions = self.area.write(f"{name}.ext", f"subjectAltName={names}\n")
+        self.openssl("req", *self.new_key(key), "-out", request, "-subj", f"/CN={name}")
+        self.openssl("x509", "-req", "-in", request, "-CA", self.authority, "-CAkey", self.key,
+                     "-days", str(days), "-set_serial", "1", "-extfile", extensions, "-out", made)
+        return made, key
 
 
 class Credentials(harness.DaybookTest):
@@ -166,15 +240,15 @@ class Credentials(harness.DaybookTest):
         self.wait_state(record)
 
     def test_keys_that_expire_under_load_fail_no_put(self):
-        pairs = [self.new_keys() for _ in range(4)]
-        services = self.stand_in(pairs, lifetimes_s=[6, 6, 6, 3600])
+        pairs = [self.new_keys() for _ in range(3)]
+        services = self.stand_in(pairs, lifetimes_s=[5, 5, 3600])
         stopping = threading.Event()
 
         def retire():
             """A pair that has expired is deleted, as AWS would refuse it."""
-            for number in range(3):
+            for number in range(2):
                 while len(services.times) <= number or (
-                        time.monotonic() < services.times[number] + 6):
+                        time.monotonic() < services.times[number] + 5):
                     if stopping.wait(0.05):
                         return
                 self.admin("key", "rm", "--uid=daybook", "--key-type=s3",
@@ -195,7 +269,7 @@ class Credentials(harness.DaybookTest):
         records.append(self.post())
         for record in records:
             self.wait_state(record)
-        self.assertEqual(services.handed_out, 4)
+        self.assertEqual(services.handed_out, 3)
         self.assertEqual(self.metric("daybook_stage_failed_total"), 0, self.running[-1].tail())
         self.assertGreater(len(records), 30)
 
@@ -248,7 +322,7 @@ class Credentials(harness.DaybookTest):
                 records = [self.post() for _ in range(20)]
                 self.assertIn(code, daybook.wait_check("object_store", ok=False)["detail"])
                 harness.wait_until(lambda: self.metric("daybook_stage_refused") == 1, "it is told")
-                time.sleep(3)
+                time.sleep(2)
                 tries = self.metric("daybook_stage_failed_total")
                 # Those that were under way together, then one a second.
                 self.assertLessEqual(tries, 8 + 1 + time.monotonic() - began)
@@ -274,12 +348,49 @@ class Credentials(harness.DaybookTest):
              "the store runs"),
         )
         for name, variables, settings, detail, mend in cases:
-            with self.subTest(name):
-                findings, text = self.doctor({**good, **variables}, settings)
-                self.assertEqual(findings["archive (s3)"]["verdict"], "fail", text)
-                self.assertIn(detail, findings["archive (s3)"]["detail"])
-                self.assertIn(mend, findings["archive (s3)"]["mend"])
-                self.assertNotIn("SECRETWORD", text)
+            self.expect_named(name, {**good, **variables}, settings, detail, mend)
+
+    def expect_named(self, name, variables, settings, detail, mend):
+        with self.subTest(name):
+            findings, text = self.doctor(variables, settings)
+            self.assertEqual(findings["archive (s3)"]["verdict"], "fail", text)
+            self.assertIn(detail, findings["archive (s3)"]["detail"])
+            self.assertIn(mend, findings["archive (s3)"]["mend"])
+            self.assertNotIn("SECRETWORD", text)
+
+    def test_doctor_names_what_only_other_stores_say(self):
+        """radosgw takes any region and knows no session tokens; these are AWS's answers."""
+        keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "SECRETWORD"}
+        for status, code, more, mend in (
+                (400, "AuthorizationHeaderMalformed", "<Region>eu-central-1</Region>",
+                 "archive.s3_region to the region that the store names"),
+                (301, "PermanentRedirect", "<Region>eu-central-1</Region>", "archive.s3_region"),
+                (400, "ExpiredToken", "", "session token has expired"),
+                (403, "InvalidToken", "", "set all three anew"),
+                (403, "AccessDenied", "", "policy allow")):
+            store = CannedStore(status, f"<Error><Code>{code}</Code>{more}</Error>")
+            self.addCleanup(store.close)
+            self.expect_named(code, keys, {"archive__s3_endpoint": store.url}, code, mend)
+            # HEAD, GET, and one more of each with keys that were asked for anew: no hot loop.
+            self.assertLessEqual(store.requests, 4)
+
+    def test_doctor_names_what_is_wrong_with_a_certificate(self):
+        keys = {"AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s"}
+        certificates = Certificates(self.area)
+        right = {"archive__s3_ca_file": certificates.authority}
+        for name, files, settings, detail, mend in (
+                ("another name", certificates.make("other", "DNS:other.example"), right,
+                 "is not for the name localhost", "certificate with this name"),
+                ("unknown authority", certificates.make("unknown"), {}, "authority is not in",
+                 "archive.s3_ca_file"),
+                ("expired", certificates.make("expired", days=-1), right, "has expired",
+                 "Renew the store's certificate"),
+                # The handshake is done: what is wrong then is the store's answer.
+                ("none", certificates.make("good"), right, "AccessDenied", "policy allow")):
+            store = CannedStore(403, "<Error><Code>AccessDenied</Code></Error>", files)
+            self.addCleanup(store.close)
+            self.expect_named(name, keys, {**settings, "archive__s3_endpoint": store.url}, detail,
+                              mend)
 
 
 if __name__ == "__main__":
