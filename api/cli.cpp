@@ -334,6 +334,7 @@ int run_command_line(int argument_count, const char* const* arguments) {
   add_doctor(app, choices);
   add_fsck(app, choices);
   add_rebuild_index(app, choices);
+  add_metadata(app, choices);
   add_config(app, choices);
   try {
     app.parse(argument_count, arguments);

@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "api/cli_fsck.hpp"
+#include "api/cli_metadata.hpp"
 #include "api/cli_post.hpp"
 #include "api/cli_records.hpp"
 #include "api/cli_salvage.hpp"
@@ -31,6 +32,7 @@ struct Choices {
   ParkedOptions parked;
   SalvageOptions salvage;
   FsckOptions fsck;
+  MetadataOptions metadata;
 };
 
 // --config and --set.
@@ -43,6 +45,7 @@ void add_config_options(CLI::App& command, Choices& choices);
 void add_doctor(CLI::App& app, Choices& choices);
 void add_fsck(CLI::App& app, Choices& choices);
 void add_rebuild_index(CLI::App& app, Choices& choices);
+void add_metadata(CLI::App& app, Choices& choices);
 void add_config(CLI::App& app, Choices& choices);
 
 }  // namespace daybook::api

@@ -102,6 +102,7 @@ void Doctor::examine_object_store() {
 }
 
 void Doctor::examine_metadata() {
+  if (config_.metadata_kind == "postgresql") return examine_postgresql();
   examine_sqlite();
 }
 

@@ -4,6 +4,7 @@
 #include "api/cli_choices.hpp"
 #include "api/cli_config.hpp"
 #include "api/cli_doctor.hpp"
+#include "api/config_settings.hpp"
 
 namespace daybook::api {
 
@@ -94,6 +95,54 @@ void add_rebuild_index(CLI::App& app, Choices& choices) {
   command->callback([&choices] {
     choices.command = [&choices] { return run_rebuild_index(sources_of(choices), choices.json); };
   });
+}
+
+void add_metadata(CLI::App& app, Choices& choices) {
+  CLI::App* command = app.add_subcommand(
+      "metadata",
+      "Makes the metadata store's schema, shows it, moves rows to another kind of store");
+  CLI::App* migrate = command->add_subcommand(
+      "migrate", "Makes the schema or brings it up to date, in one transaction; may be repeated");
+  CLI::App* status = command->add_subcommand("status", "The store, its schema's version, its rows");
+  CLI::App* copy = command->add_subcommand(
+      "copy", "Copies all rows to another kind of store, also while a server runs");
+  MetadataOptions& options = choices.metadata;
+  const auto kinds = choices_of(*find_setting("metadata", "kind"));
+  const CLI::IsMember known(std::vector<std::string>(kinds.begin(), kinds.end()));
+  const auto add_kind = [&known](CLI::App& sub, const char* name, std::string& into,
+                                 const char* help) {
+    return sub.add_option(name, into, help)->check(known)->type_name("KIND");
+  };
+  add_kind(*migrate, "--kind", options.kind, "The store's kind [default: metadata.kind]");
+  add_kind(*status, "--kind", options.kind, "The store's kind [default: metadata.kind]");
+  add_kind(*copy, "--from", options.from, "The kind to read from")->required();
+  add_kind(*copy, "--to", options.to, "The kind to write to")->required();
+  migrate->add_flag("--dry-run", options.dry_run, "Only show what would be done");
+  for (CLI::App* sub : {migrate, status, copy}) {
+    add_config_options(*sub, choices);
+    sub->add_flag("--json", options.json, "JSON instead of text, for scripts");
+  }
+  const auto run_with = [&choices](auto run) {
+    return [&choices, run] {
+      choices.command = [&choices, run] { return run(sources_of(choices), choices.metadata); };
+    };
+  };
+  migrate->callback(run_with(run_metadata_migrate));
+  status->callback(run_with(run_metadata_status));
+  copy->callback(run_with(run_metadata_copy));
+  command->require_subcommand(1);
+  status->footer(
+      "Exit codes: 0 the schema is this program's, 1 it is not, 2 wrong use, 3 the store could\n"
+      "not be asked.");
+  migrate->footer("SQLite makes its schema by itself when it is opened; this does the same.");
+  copy->footer(
+      "Both stores are those of the configuration. Rows that the target has stay as they are, so "
+      "it\n"
+      "may be broken off and repeated. At the end both are compared row by row. To move a running\n"
+      "server: copy, set metadata.kind, restart it, copy once more.\n"
+      "Exit codes: 0 every row is in the target, 1 rows differ, 2 wrong use, 3 a store could not "
+      "be\n"
+      "used.");
 }
 
 void add_config(CLI::App& app, Choices& choices) {

@@ -6,6 +6,7 @@
 #include "api/config_loader.hpp"
 #include "api/config_settings.hpp"
 #include "core/text.hpp"
+#include "storage/postgres_settings.hpp"
 
 namespace daybook::api {
 namespace {
@@ -133,6 +134,18 @@ void check_archive(const core::Config& config, std::vector<std::string>& broken)
   check_s3_keys(config, broken);
 }
 
+void check_metadata(const core::Config& config, std::vector<std::string>& broken) {
+  if (config.metadata_kind != "postgresql") return;
+  if (config.metadata_postgresql_url.empty()) {
+    broken.push_back(
+        "metadata.postgresql_url is missing: metadata.kind = \"postgresql\" needs it. Example: "
+        "postgresql_url = \"postgresql://daybook@db.example.com:5432/daybook"
+        "?sslmode=verify-full\".");
+  } else if (const auto url = storage::parse_postgres_url(config.metadata_postgresql_url); !url) {
+    broken.push_back(url.error().detail);
+  }
+}
+
 }  // namespace
 
 std::optional<HostPort> parse_host_port(std::string_view text) {
@@ -177,6 +190,7 @@ std::vector<std::string> broken_rules(const core::Config& config) {
   check_listen(config, broken);
   check_buffer(config, broken);
   check_archive(config, broken);
+  check_metadata(config, broken);
   if (!is_word(config.ingest_tenant, "._-") || config.ingest_tenant.starts_with('.')) {
     broken.push_back("ingest.tenant: " + toml_quote(config.ingest_tenant) +
                      " may have letters, digits, '.', '_' and '-', and must not begin with '.': "

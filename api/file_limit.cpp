@@ -12,8 +12,11 @@ constexpr std::uint64_t kOwnFiles = 64;  // trail, SQLite, rings, standard strea
 }  // namespace
 
 std::uint64_t files_besides_clients(const core::Config& config) {
+  // A wait on one of PostgreSQL's sockets has a descriptor of its own.
+  const std::uint64_t metadata =
+      config.metadata_kind == "postgresql" ? 2 * config.metadata_postgresql_connections : 0;
   return config.buffer_append_connections + config.archive_s3_connections +
-         config.pipeline_archive_concurrency + kOwnFiles;
+         config.pipeline_archive_concurrency + metadata + kOwnFiles;
 }
 
 std::uint64_t connections_within(const core::Config& config, std::uint64_t open_files_max) {

@@ -203,6 +203,7 @@ Result<void> Server::open() {
   auto objects = open_object_store(config_, runtime_, disk_workers_, true, log_aws(metrics_, "s3"));
   if (!objects) return pass(std::move(objects));
   objects_ = std::move(*objects);
+  if (auto fits = check_metadata_schema(config_); !fits) return fits;
   auto metadata = open_metadata_store(config_, runtime_, metadata_writer_, metadata_reader_);
   if (!metadata) return pass(std::move(metadata));
   metadata_ = std::move(*metadata);

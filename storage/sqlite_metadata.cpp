@@ -8,8 +8,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "core/limits.hpp"
 #include "storage/blocking_call.hpp"
+#include "storage/row_texts.hpp"
 #include "storage/sqlite_connection.hpp"
 #include "storage/sqlite_rows.hpp"
 
@@ -37,13 +37,6 @@ Result<void> sync_folder_of(const std::filesystem::path& file) {
   return core::fail(Code::unavailable, Origin::metadata, Retry::safe,
                     "Could not fsync the folder " + folder.string() + ": " +
                         std::generic_category().message(error) + ". Check the disk.");
-}
-
-Result<void> check_page(std::uint32_t limit) {
-  if (limit != 0 && limit <= core::limits::kPageRecordsMax) return {};
-  return core::fail(Code::invalid_argument, Origin::metadata, Retry::never,
-                    "A page has 1 to " + std::to_string(core::limits::kPageRecordsMax) +
-                        " records, not " + std::to_string(limit) + ".");
 }
 
 // The rows that the statement still has.

@@ -1,15 +1,9 @@
 #include "storage/sqlite_rows.hpp"
 
-#include <algorithm>
-#include <array>
-#include <cstdio>
-#include <cstdlib>
-#include <limits>
 #include <utility>
 
-#include <boost/json.hpp>
-
 #include "core/text.hpp"
+#include "storage/row_texts.hpp"
 
 namespace daybook::storage {
 
@@ -110,63 +104,6 @@ enum Column {
   kAttributes,
   kIndexedAt,
 };
-
-// Above every time an id can carry (48 bits of milliseconds).
-constexpr std::int64_t kIdTimeEnd = std::int64_t{1} << 48;
-
-std::int64_t floor_ms(core::WallTime time) {
-  return std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count();
-}
-
-std::string frames_text(const std::vector<std::uint32_t>& frames) {
-  return boost::json::serialize(boost::json::array(frames.begin(), frames.end()));
-}
-
-std::string attributes_text(const std::map<std::string, std::string>& attributes) {
-  boost::json::object object;
-  for (const auto& [name, value] : attributes) object[name] = value;
-  return boost::json::serialize(object);
-}
-
-std::optional<std::vector<std::uint32_t>> parse_frames(std::string_view text) {
-  boost::json::error_code error;
-  const boost::json::value value = boost::json::parse({text.data(), text.size()}, error);
-  if (error || !value.is_array()) return std::nullopt;
-  std::vector<std::uint32_t> frames;
-  for (const boost::json::value& size : value.get_array()) {
-    const auto* number = size.if_int64();
-    if (number == nullptr || *number < 0 || *number > std::numeric_limits<std::uint32_t>::max()) {
-      return std::nullopt;
-    }
-    frames.push_back(static_cast<std::uint32_t>(*number));
-  }
-  return frames;
-}
-
-std::optional<std::map<std::string, std::string>> parse_attributes(std::string_view text) {
-  boost::json::parse_options options;
-  options.allow_invalid_utf8 = true;  // a header may carry any byte; it comes back as it went in
-  boost::json::error_code error;
-  const boost::json::value value =
-      boost::json::parse({text.data(), text.size()}, error, {}, options);
-  if (error || !value.is_object()) return std::nullopt;
-  std::map<std::string, std::string> attributes;
-  for (const auto& member : value.get_object()) {
-    if (!member.value().is_string()) return std::nullopt;
-    attributes.emplace(member.key(), member.value().get_string());
-  }
-  return attributes;
-}
-
-// The smallest id text whose time is ms: ids compare as their texts do.
-std::string id_floor(std::int64_t ms) {
-  const auto bounded = static_cast<std::uint64_t>(std::clamp<std::int64_t>(ms, 0, kIdTimeEnd - 1));
-  std::array<char, 16> text{};
-  std::snprintf(text.data(), text.size(), "%08llx-%04llx",
-                static_cast<unsigned long long>(bounded >> 16),
-                static_cast<unsigned long long>(bounded & 0xFFFF));
-  return text.data();
-}
 
 }  // namespace
 
@@ -273,11 +210,6 @@ Result<MetadataRow> read_record(const SqliteStatement& statement) {
   return row;
 }
 
-std::int64_t clock_skew_ms(const core::Envelope& envelope) {
-  return std::abs(static_cast<std::int64_t>(envelope.id.unix_ms()) -
-                  floor_ms(envelope.received_at));
-}
-
 ListStatement list_statement(const MetadataQuery& query, std::int64_t skew_ms) {
   ListStatement list{.sql = std::string(kSelectRecords), .texts = {}, .limit = query.limit};
   const auto condition = [&](std::string_view text, std::string value) {
@@ -298,15 +230,11 @@ ListStatement list_statement(const MetadataQuery& query, std::int64_t skew_ms) {
   filter("type", query.type);
   filter("tenant", query.tenant);
   filter("state", query.state);
-  if (query.since) {
-    condition("received_at >= ?", core::format_time(*query.since));
-    condition("id >= ?", id_floor(floor_ms(*query.since) - skew_ms));
-  }
-  if (query.until) {
-    condition("received_at < ?", core::format_time(*query.until));
-    const std::int64_t end = floor_ms(*query.until) + skew_ms + 1;
-    if (end < kIdTimeEnd) condition("id < ?", id_floor(end));
-  }
+  const IdRange ids = id_range(query, skew_ms);
+  if (query.since) condition("received_at >= ?", core::format_time(*query.since));
+  if (ids.first) condition("id >= ?", ids.first->str());
+  if (query.until) condition("received_at < ?", core::format_time(*query.until));
+  if (ids.end) condition("id < ?", ids.end->str());
   if (query.before) condition("id < ?", query.before->str());
   list.sql += " ORDER BY id DESC LIMIT ?";
   return list;

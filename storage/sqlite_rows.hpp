@@ -27,16 +27,13 @@ extern const std::string_view kWidenClockSkew;
 // The current row of kFindRecord or of a list. A value nobody could have written is Code::damaged.
 [[nodiscard]] core::Result<core::MetadataRow> read_record(const SqliteStatement& statement);
 
-// How far the time in the id and received_at are apart.
-[[nodiscard]] std::int64_t clock_skew_ms(const core::Envelope& envelope);
-
 // The SQL of a list, the texts for its question marks in order, and last the limit.
 struct ListStatement {
   std::string sql;
   std::vector<std::string> texts;
   std::int64_t limit = 0;
 };
-// skew_ms: the largest clock_skew_ms() of any row.
+// skew_ms: the largest clock_skew_ms() of any row (row_texts.hpp).
 [[nodiscard]] ListStatement list_statement(const core::MetadataQuery& query, std::int64_t skew_ms);
 
 }  // namespace daybook::storage

@@ -1,4 +1,5 @@
-// Port: the index of archived records. Adapters: storage/sqlite_metadata.
+// Port: the index of archived records. Adapters: storage/sqlite_metadata,
+// storage/postgres_metadata.
 // Contract (tests/contract/metadata_store_contract.hpp runs it on every adapter and on the fake):
 // - insert is durable when it returns, all rows or none, and idempotent: a row whose id is
 //   there already changes nothing and is no error.
@@ -53,6 +54,8 @@ class MetadataStore {
                                                       std::uint32_t limit, Deadline deadline) = 0;
   virtual Task<Result<void>> probe(Deadline deadline) = 0;
   [[nodiscard]] virtual std::string describe() const = 0;  // for people
+  // Rows that came again with other content since the start; 0 where it is not looked at.
+  [[nodiscard]] virtual std::uint64_t contradictions() const { return 0; }
 };
 
 }  // namespace daybook::core

@@ -66,10 +66,10 @@ def record_keys(redis, prefix="daybook"):
     return redis.command("--scan", "--pattern", pattern).split()
 
 
-def wait_drained(redis, partitions=4, timeout_s=None):
+def wait_drained(redis, partitions=4, timeout_s=None, prefix="daybook"):
     """Waits until every accepted record has left the buffer."""
     def empty():
-        figures = buffer_figures(redis, partitions)
+        figures = buffer_figures(redis, partitions, prefix)
         return figures["stream"] + figures["pending"] + figures["parked"] == 0
     harness.wait_until(empty, "the pipeline has drained the buffer", timeout_s or 180, 0.2)
 
