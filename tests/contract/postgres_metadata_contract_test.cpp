@@ -23,7 +23,7 @@ class PostgresFixture {
   static std::string skip_reason() { return Postgresql::instance().skip_reason(); }
   PostgresFixture() {
     if (!skip_reason().empty()) return;
-    auto settings = Postgresql::instance().settings(Postgresql::instance().fresh_database());
+    auto settings = Postgresql::instance().settings(Postgresql::instance().fresh_schema());
     storage::PostgresSchema schema(runtime_, settings);
     if (!run_on_io(runtime_, schema.migrate(false, soon()))) std::abort();
     store_ = std::make_unique<storage::PostgresMetadata>(runtime_, std::move(settings));

@@ -1,5 +1,5 @@
-// One real PostgreSQL server for all cases of a test process: started by ops/servers/postgresql on a
-// free loopback port with its data in a temporary folder when the first case asks for it, stopped
+// One real PostgreSQL server for all cases of a test process: started by ops/servers/postgresql on
+// a free loopback port with its data in a temporary folder when the first case asks for it, stopped
 // when the process ends.
 #pragma once
 
@@ -30,25 +30,27 @@ class Postgresql {
 
   // What psql prints, without titles; nothing when it fails. It shares no code with ours.
   [[nodiscard]] std::optional<std::string> psql(const std::string& sql,
-                                                const std::string& database = "daybook") const {
-    return output_of("PGPASSWORD=" + value("PASSWORD") + " " + value("BIN") +
-                     "/psql -X -q -A -t -v ON_ERROR_STOP=1 -h 127.0.0.1 -p " + value("PORT") +
-                     " -U daybook -d " + database + " -c \"" + sql + "\" 2>&1");
+                                                const std::string& schema = "public") const {
+    return output_of("PGPASSWORD=" + value("PASSWORD") + " PGOPTIONS=-csearch_path=" + schema +
+                     " " + value("BIN") + "/psql -X -q -A -t -v ON_ERROR_STOP=1 -h 127.0.0.1 -p " +
+                     value("PORT") + " -U daybook -d daybook -c \"" + sql + "\" 2>&1");
   }
 
-  // An empty database of its own for a case.
-  [[nodiscard]] std::string fresh_database() const {
+  // An empty schema for a case: it costs less than a database.
+  [[nodiscard]] std::string fresh_schema() const {
     static std::atomic<int> number = 0;
     const std::string name = "case" + std::to_string(++number);
-    if (!psql("CREATE DATABASE " + name)) std::abort();
+    if (!psql("CREATE SCHEMA " + name)) std::abort();
     return name;
   }
-  [[nodiscard]] storage::PostgresSettings settings(const std::string& database,
+  // options: more of the URL's, each with its '&'.
+  [[nodiscard]] storage::PostgresSettings settings(const std::string& schema,
                                                    const std::string& options = "") const {
     storage::PostgresSettings made;
-    made.address = storage::parse_postgres_url("postgresql://daybook@127.0.0.1:" + value("PORT") +
-                                               "/" + database + options)
-                       .value();
+    made.address =
+        storage::parse_postgres_url("postgresql://daybook@127.0.0.1:" + value("PORT") +
+                                    "/daybook?options=-csearch_path%3D" + schema + options)
+            .value();
     made.password = value("PASSWORD");
     return made;
   }

@@ -78,16 +78,16 @@ class WithServer(unittest.TestCase):
         cls.redis = harness.Redis(cls.area)
         cls.addClassCleanup(cls.redis.stop)
         cls.redis.start()
-        cls.databases = 0
+        cls.schemas = 0
 
-    def database(self, migrated=True):
-        """The settings of a database of its own."""
-        type(self).databases += 1
-        name = f"case{self.databases}"
-        self.server.psql(f"CREATE DATABASE {name}")
+    def schema(self, migrated=True):
+        """The name of one of its own."""
+        type(self).schemas += 1
+        name = f"case{self.schemas}"
+        self.server.psql(f"CREATE SCHEMA {name}")
         if migrated:
             run = tool(self.server, "metadata", "migrate",
-                       settings=settings_of(self.server, database=name))
+                       settings=settings_of(self.server, schema=name))
             self.assertEqual(run.returncode, 0, run.stderr)
         return name
 
@@ -103,16 +103,16 @@ class WithServer(unittest.TestCase):
 
 class Serving(WithServer):
 
-    def indexed(self, daybook, ids, database):
+    def indexed(self, ids, schema):
         def all_there():
-            found = self.server.rows("sha256, size", database)
+            found = self.server.rows("sha256, size", schema)
             return found if set(ids) <= set(found) else None
         found = harness.wait_until(all_there, "every acknowledged record is indexed", 120, 0.3)
         self.assertEqual(found, ids)
 
     def test_records_are_indexed_and_psql_reads_them_back(self):
-        database = self.database()
-        daybook = self.daybook(settings_of(self.server, database=database), "plain").start()
+        schema = self.schema()
+        daybook = self.daybook(settings_of(self.server, schema=schema), "plain").start()
         posted = {}
         for number in range(5):
             payload = payloads.any_payload(harness.seeded(f"pg{number}"), 1, 300_000)
@@ -123,10 +123,10 @@ class Serving(WithServer):
             self.assertEqual(answer.status, 201, answer.describe())
             receipt = answer.json()
             posted[receipt["id"]] = [receipt["sha256"], str(len(payload))]
-        self.indexed(daybook, posted, database)
+        self.indexed(posted, schema)
         facts = self.server.rows(
             "source, type, subject, event_time AT TIME ZONE 'UTC', state, attributes::json->>'zone'",
-            database)
+            schema)
         for row in facts.values():
             self.assertEqual(row[0], "urn:it's")
             self.assertEqual(row[2:], ["ü/€", "2026-01-02 03:04:05.678901", "indexed", "eu"])
@@ -135,22 +135,22 @@ class Serving(WithServer):
                          {key for key, row in facts.items() if row[1] == "audit.1"})
         status = client.request(daybook.port, "GET", "/v1/status").json()
         self.assertIn("postgresql:daybook@127.0.0.1", status["stores"]["metadata"])
-        settings = {**settings_of(self.server, database=database),
+        settings = {**settings_of(self.server, schema=schema),
                     "node.data_dir": daybook.data_dir, "buffer.url": self.redis.url,
                     "buffer.prefix": "plain"}
         checker.wait_drained(self.redis, prefix="plain")
         run = tool(self.server, "fsck", "--deep", settings=settings)
         self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
-        rebuilt = self.database()
+        rebuilt = self.schema()
         run = tool(self.server, "rebuild-index", settings={
-            **settings, **settings_of(self.server, database=rebuilt)})
+            **settings, **settings_of(self.server, schema=rebuilt)})
         self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
         self.assertEqual(self.server.rows("sha256, size", rebuilt), posted)
         self.assert_no_secret(daybook)
 
     def test_a_server_killed_under_load_loses_no_row(self):
-        database = self.database()
-        daybook = self.daybook(settings_of(self.server, database=database), "killed").start()
+        schema = self.schema()
+        daybook = self.daybook(settings_of(self.server, schema=schema), "killed").start()
         load = Load(daybook.port)
         try:
             for _ in range(2):
@@ -164,16 +164,16 @@ class Serving(WithServer):
             load.stop()
         self.assertEqual(load.wrong, [])
         daybook.wait_check("metadata", True)
-        self.indexed(daybook, load.ids, database)
+        self.indexed(load.ids, schema)
         checker.wait_drained(self.redis, prefix="killed")
         self.assert_no_secret(daybook)
 
     def test_a_commit_whose_answer_is_lost_is_done_once(self):
-        database = self.database()
+        schema = self.schema()
         proxy = postgresql.Proxy(self.server.port)
         self.addCleanup(proxy.close)
         daybook = self.daybook(
-            settings_of(self.server, database=database, port=proxy.port), "lost").start()
+            settings_of(self.server, schema=schema, port=proxy.port, options="&sslmode=disable"), "lost").start()
         posted = {}
         for number in range(3):
             proxy.lose_commit = True
@@ -183,14 +183,14 @@ class Serving(WithServer):
                 daybook.port, "GET", f"/v1/records/{receipt['id']}").json()["state"] == "indexed",
                 "the record is indexed")
         self.assertEqual(proxy.lost, 3)
-        self.assertEqual(self.server.rows("sha256, size", database), posted)
+        self.assertEqual(self.server.rows("sha256, size", schema), posted)
         self.assertNotIn(b"indexed before with other content", daybook.process.log())
 
     def test_a_start_without_the_server_takes_records_and_asks_once_a_second(self):
-        database = self.database()
+        schema = self.schema()
         proxy = postgresql.Proxy(None)
         self.addCleanup(proxy.close)
-        daybook = self.daybook({**settings_of(self.server, database=database, port=proxy.port),
+        daybook = self.daybook({**settings_of(self.server, schema=schema, port=proxy.port, options="&sslmode=disable"),
                                 "pipeline.retry_first": "10ms", "pipeline.retry_max": "20ms",
                                 "pipeline.attempts_max": "1000"}, "absent").start()
         load = Load(daybook.port)
@@ -205,7 +205,7 @@ class Serving(WithServer):
         check = daybook.wait_check("metadata", False)
         self.assertIn("PostgreSQL at daybook@127.0.0.1", check["detail"])
         proxy.target = self.server.port
-        self.indexed(daybook, load.ids, database)
+        self.indexed(load.ids, schema)
 
     def test_a_start_with_a_schema_that_is_not_ours_is_refused(self):
         for change, words in (
@@ -214,10 +214,10 @@ class Serving(WithServer):
                 (None, "another shape"), ("INSERT INTO daybook_schema_versions VALUES (99, now(), 'x')",
                                           "newer Daybook")):
             migrated = change is None or "INSERT" in change
-            database = self.database(migrated)
+            schema = self.schema(migrated)
             self.server.psql(
-                change or "ALTER TABLE daybook_records ALTER COLUMN size TYPE text", database)
-            daybook = self.daybook(settings_of(self.server, database=database), f"refused{database}")
+                change or "ALTER TABLE daybook_records ALTER COLUMN size TYPE text", schema)
+            daybook = self.daybook(settings_of(self.server, schema=schema), f"refused{schema}")
             daybook.start(wait_ready=False)
             self.assertEqual(daybook.process.wait(), 1, words)
             self.assertIn(words, daybook.tail())
@@ -235,12 +235,13 @@ class Commands(WithServer):
                 if line["subject"].startswith(("postgresql", "metadata"))}
 
     def test_doctor_names_each_trouble_and_its_mend(self):
-        database = self.database()
+        schema = self.schema()
         url = self.server.url
         self.server.psql("CREATE ROLE reader LOGIN PASSWORD 'reader-1'; "
+                         f"GRANT USAGE ON SCHEMA {schema} TO reader; "
                          "GRANT SELECT ON daybook_records, daybook_schema_versions TO reader",
-                         database)
-        tls = f"?sslmode=verify-full&sslrootcert={self.server.values['CA_FILE']}"
+                         schema)
+        tls = f"&sslmode=verify-full&sslrootcert={self.server.values['CA_FILE']}"
         cases = (
             ({"database": "nowhere"}, None, "metadata (postgresql)", "nowhere", "database"),
             ({"port": 1}, None, "metadata (postgresql)", "refused", "Start it"),
@@ -248,30 +249,31 @@ class Commands(WithServer):
             ({}, "wrong-word", "metadata (postgresql)", "28P01", "postgresql_password"),
             ({"options": tls}, None, "metadata (postgresql)", "does not match host name",
              "for another name"),
-            ({"host": "localhost", "options": "?sslmode=verify-full&sslrootcert=/etc/hostname"},
+            ({"host": "localhost", "options": "&sslmode=verify-full&sslrootcert=/etc/hostname"},
              None, "metadata (postgresql)", "certificate", "sslrootcert"),
             ({"user": "reader"}, "reader-1", "postgresql privileges", "INSERT on daybook_records",
              ""),
-            ({"database": "daybook"}, None, "postgresql schema", "no tables", "metadata migrate"),
+            ({"schema": "public"}, None, "postgresql schema", "no tables", "metadata migrate"),
         )
         for change, password, subject, found, mend in cases:
             lines = self.doctor({"metadata.kind": "postgresql", "metadata.postgresql_url": url(
-                **{"database": database, **change})}, password)
+                **{"schema": schema, **change})}, password)
             with self.subTest(change=change, subject=subject):
                 self.assertEqual(lines[subject]["verdict"], "fail", lines)
                 self.assertIn(found, lines[subject]["detail"])
                 self.assertIn(mend, lines[subject]["detail"] + lines[subject]["mend"])
-        lines = self.doctor(settings_of(self.server, database=database, host="localhost",
+        lines = self.doctor(settings_of(self.server, schema=schema, host="localhost",
                                         options=tls))
         self.assertIn("over TLS", lines["metadata (postgresql)"]["detail"])
         self.assertEqual({line["verdict"] for line in lines.values()}, {"ok"}, lines)
-        self.server.psql("ALTER DATABASE %s SET synchronous_commit = off" % database)
-        lines = self.doctor(settings_of(self.server, database=database))
+        self.server.psql("ALTER ROLE daybook SET synchronous_commit = off")
+        lines = self.doctor(settings_of(self.server, schema=schema))
+        self.server.psql("ALTER ROLE daybook RESET synchronous_commit")
         self.assertEqual(lines["postgresql synchronous_commit"]["verdict"], "warn")
 
     def test_two_migrations_at_once_make_one_schema(self):
-        database = self.database(migrated=False)
-        settings = settings_of(self.server, database=database)
+        schema = self.schema(migrated=False)
+        settings = settings_of(self.server, schema=schema)
         runs = []
         threads = [threading.Thread(target=lambda: runs.append(
             tool(self.server, "metadata", "migrate", settings=settings))) for _ in range(3)]
@@ -283,14 +285,14 @@ class Commands(WithServer):
         status = tool(self.server, "metadata", "status", "--json", settings=settings)
         self.assertEqual(json.loads(status.stdout)["state"], "current")
         self.assertEqual(
-            self.server.psql("SELECT version FROM daybook_schema_versions ORDER BY 1", database),
+            self.server.psql("SELECT version FROM daybook_schema_versions ORDER BY 1", schema),
             "0\n1\n")
 
     def test_rows_move_from_sqlite_while_records_come_in_and_back(self):
-        database = self.database()
+        schema = self.schema()
         daybook = self.daybook({}, "moving").start()
         settings = {"node.data_dir": daybook.data_dir,
-                    "metadata.postgresql_url": self.server.url(database=database)}
+                    "metadata.postgresql_url": self.server.url(schema=schema)}
 
         def copy(source, target, **changed):
             run = tool(self.server, "metadata", "copy", "--json", "--from", source, "--to", target,
@@ -312,7 +314,7 @@ class Commands(WithServer):
         last = copy("sqlite", "postgresql")
         self.assertEqual((last["rows"], last["equal"], last["different_count"]),
                          (len(load.ids), len(load.ids), 0))
-        self.assertEqual(self.server.rows("sha256, size", database), load.ids)
+        self.assertEqual(self.server.rows("sha256, size", schema), load.ids)
         fresh = self.area.file("back.sqlite")
         back = copy("postgresql", "sqlite", **{"metadata.sqlite_file": fresh})
         self.assertEqual(back["equal"], len(load.ids))
@@ -324,7 +326,7 @@ class Commands(WithServer):
         # A row that is another one in the target is named, and stays.
         changed = sorted(load.ids)[3]
         self.server.psql(f"UPDATE daybook_records SET size = size + 1 WHERE id = '{changed}'",
-                         database)
+                         schema)
         run = tool(self.server, "metadata", "copy", "--from", "sqlite", "--to", "postgresql",
                    settings=settings)
         self.assertEqual(run.returncode, 1, run.stdout + run.stderr)
