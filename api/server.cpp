@@ -339,6 +339,7 @@ void Server::refresh_metrics() {
   metrics_.set(metrics_.records_pending, figure(stats.pending));
   metrics_.set(metrics_.records_parked, figure(stats.parked));
   metrics_.advance_to(metrics_.records_dropped, figure(stats.dropped));
+  metrics_.advance_to(metrics_.metadata_contradictions, figure(metadata_->contradictions()));
   const auto parked_age =
       stats.oldest_parked ? runtime_.now() - *stats.oldest_parked : std::chrono::microseconds(0);
   metrics_.set(metrics_.parked_oldest_seconds,
