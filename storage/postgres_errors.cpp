@@ -42,6 +42,9 @@ constexpr Meaning kMeanings[] = {
      "The table has a constraint that is not Daybook's; remove it."},
     {"3F000", Code::misconfigured, Retry::safe,
      "The search_path names no schema in which tables can be made."},
+    {"26", Code::unavailable, Retry::safe,
+     "A pooler in between forgets prepared statements: let it pool sessions, or give PgBouncer "
+     "(1.21 or later) max_prepared_statements."},
     {"25006", Code::unavailable, Retry::safe,
      "The server is a standby or read-only. Name the primary, or add "
      "target_session_attrs=read-write to metadata.postgresql_url."},

@@ -83,10 +83,9 @@ Task<Result<PostgresResults>> PostgresPool::exchange(PostgresStatements statemen
     }
     auto results = co_await lease.connection->exchange(statements, pipeline, deadline);
     if (results) co_return results;
-    if (results.error().code == Code::closed) {
-      well_ = false;
-      drop_kept();
-    }
+    // The others may be as dead, or as silent.
+    drop_kept();
+    if (results.error().code == Code::closed) well_ = false;
     const bool again = lease.was_kept && !sent_before && results.error().code == Code::closed;
     if (!again) co_return results;
     sent_before = true;

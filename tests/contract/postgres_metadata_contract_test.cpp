@@ -69,6 +69,18 @@ class PostgresqlStore : public testing::Test {
     return server_.psql(sql, schema_).value_or("psql failed");
   }
 
+  // Runs PL/pgSQL before each row that is inserted.
+  void on_insert(const std::string& body) {
+    EXPECT_EQ(
+        psql("CREATE SEQUENCE tries MINVALUE -100 START 1; CREATE FUNCTION hook() RETURNS trigger "
+             "LANGUAGE plpgsql "
+             "AS \\$\\$ BEGIN " +
+             body +
+             " RETURN NEW; END \\$\\$; CREATE TRIGGER hook BEFORE INSERT ON daybook_records FOR "
+             "EACH ROW EXECUTE FUNCTION hook()"),
+        "");
+  }
+
   const Postgresql& server_ = Postgresql::instance();
   std::string schema_;
   io::IoRuntime runtime_;
@@ -190,6 +202,72 @@ TEST_F(PostgresqlStore, goes_on_after_its_connections_were_ended) {
     EXPECT_TRUE(done) << done.error().detail;
   }
   EXPECT_EQ(psql("SELECT count(*) FROM daybook_records"), "3\n");
+}
+
+TEST_F(PostgresqlStore, runs_a_transaction_that_had_to_give_way_again) {
+  migrate();
+  auto metadata = store();
+  // A sequence does not roll back: the first two attempts are refused, the third is not.
+  on_insert("IF nextval('tries') <= 2 THEN RAISE EXCEPTION USING ERRCODE = '40001'; END IF;");
+  const auto done = insert(*metadata, {row(), row()});
+  EXPECT_TRUE(done) << done.error().detail;
+  EXPECT_EQ(psql("SELECT last_value FROM tries"), "4\n");
+  EXPECT_EQ(psql("SELECT count(*) FROM daybook_records"), "2\n");
+  psql("ALTER SEQUENCE tries RESTART WITH -50");
+  const auto never = insert(*metadata, {row()});
+  ASSERT_FALSE(never);
+  EXPECT_EQ(never.error().code, Code::unavailable);
+  EXPECT_EQ(never.error().retry, core::Retry::safe);
+}
+
+TEST_F(PostgresqlStore, inserts_all_rows_or_none) {
+  migrate();
+  auto metadata = store();
+  on_insert("IF NEW.subject = 'bad' THEN RAISE EXCEPTION USING ERRCODE = '23514'; END IF;");
+  std::vector<core::MetadataRow> rows = {row(), row(), row()};
+  rows[1].envelope.subject = "bad";
+  const auto refused = insert(*metadata, rows);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::misconfigured) << refused.error().detail;
+  EXPECT_EQ(psql("SELECT count(*) FROM daybook_records"), "0\n");
+  EXPECT_TRUE(insert(*metadata, {rows[0], rows[2]}));
+}
+
+TEST_F(PostgresqlStore, commits_synchronously_whatever_the_default_is) {
+  migrate();
+  on_insert("NEW.content_type := current_setting('synchronous_commit');");
+  for (const auto& [given, used] :
+       {std::pair("off", "on"), {"local", "on"}, {"remote_apply", "remote_apply"}}) {
+    auto metadata = store("%20-csynchronous_commit%3D" + std::string(given));
+    const auto one = row();
+    ASSERT_TRUE(insert(*metadata, {one}));
+    EXPECT_EQ(
+        run_on_io(runtime_, metadata->find(one.envelope.id, soon())).value()->envelope.content_type,
+        used);
+  }
+}
+
+TEST_F(PostgresqlStore, refuses_a_server_that_takes_no_writes_or_does_not_sync) {
+  migrate();
+  const auto standby = insert(*store("%20-cdefault_transaction_read_only%3Don"), {row()});
+  ASSERT_FALSE(standby);
+  EXPECT_EQ(standby.error().code, Code::unavailable);
+  EXPECT_NE(standby.error().detail.find("standby"), std::string::npos);
+  auto before = store();
+  ASSERT_TRUE(insert(*before, {row()}));
+  const auto set_fsync = [this](const std::string& value) {
+    psql("ALTER SYSTEM SET fsync = " + value);
+    psql("SELECT pg_reload_conf()");
+    while (psql("SHOW fsync") != value + "\n") {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+  };
+  set_fsync("off");
+  const auto unsafe = insert(*store(), {row()});
+  set_fsync("on");
+  ASSERT_FALSE(unsafe);
+  EXPECT_EQ(unsafe.error().code, Code::misconfigured);
+  EXPECT_NE(unsafe.error().detail.find("fsync"), std::string::npos);
 }
 
 TEST_F(PostgresqlStore, gives_way_to_other_transactions_and_comes_again) {

@@ -163,7 +163,7 @@ TEST_F(ConfigLoader, wrong_values_say_what_is_allowed_with_an_example) {
       {"[buffer]\ndurability = \"everysec\"\n", "one of fsync, memory, replicated:N"},
       {"[buffer]\ndurability = \"replicated:0\"\n", "one of fsync, memory, replicated:N"},
       {"[buffer]\ndurability = \"replicated:N\"\n", "one of fsync, memory, replicated:N"},
-      {"[metadata]\nkind = \"postgres\"\n", "metadata.kind is \"sqlite\""},
+      {"[metadata]\nkind = \"postgres\"\n", "Did you mean \"postgresql\"?"},
       {"[server]\nlisten = \n", "daybook.toml:2: this is not TOML"},
       {"server = 3\n", "server stands outside of every [section]"},
   };
@@ -255,6 +255,20 @@ TEST_F(ConfigLoader, s3_needs_a_bucket_and_no_half_of_a_pair_of_keys) {
   EXPECT_CONTAINS(with({}, {"archive.s3_dualstack=true", "archive.s3_endpoint=http://s3:80"}),
                   "archive.s3_dualstack");
   EXPECT_CONTAINS(with({}, {"archive.s3_endpoint=s3.example.com"}), "archive.s3_endpoint: ");
+}
+
+TEST_F(ConfigLoader, postgresql_needs_a_url_without_a_secret) {
+  EXPECT_CONTAINS(complaint_about("[metadata]\nkind = \"postgresql\"\n"),
+                  "metadata.postgresql_url is missing");
+  const auto with = [this](const std::string& url) {
+    return complaint(
+        load_config({{}, {}, {"metadata.kind=postgresql", "metadata.postgresql_url=" + url}}));
+  };
+  EXPECT_EQ(with("postgresql://daybook@db.example.com/daybook?sslmode=verify-full"), "");
+  EXPECT_CONTAINS(with("mysql://db/x"), "postgresql://USER@HOST");
+  const std::string secret = with("postgresql://daybook:opensesame@db/x");
+  EXPECT_CONTAINS(secret, "DAYBOOK_METADATA_POSTGRESQL_PASSWORD");
+  EXPECT_EQ(secret.find("opensesame"), std::string::npos);
 }
 
 TEST_F(ConfigLoader, rules_between_settings_are_checked) {
