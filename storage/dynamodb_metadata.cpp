@@ -1,0 +1,165 @@
+#include "storage/dynamodb_metadata.hpp"
+
+#include <set>
+#include <utility>
+
+#include <boost/json.hpp>
+#include <spdlog/spdlog.h>
+
+#include "core/limits.hpp"
+#include "storage/dynamodb_items.hpp"
+#include "storage/dynamodb_reader.hpp"
+#include "storage/dynamodb_schema.hpp"
+#include "storage/side_by_side.hpp"
+
+namespace daybook::storage {
+
+namespace json = boost::json;
+using core::Code;
+using core::Deadline;
+using core::MetadataQuery;
+using core::MetadataRow;
+using core::Origin;
+using core::Result;
+using core::Retry;
+
+namespace {
+
+constexpr core::Duration kLeftAlone = std::chrono::seconds(1);
+
+Result<void> check_page(std::uint32_t limit) {
+  if (limit != 0 && limit <= core::limits::kPageRecordsMax) return {};
+  return core::fail(Code::invalid_argument, Origin::metadata, Retry::never,
+                    "A page has 1 to " + std::to_string(core::limits::kPageRecordsMax) +
+                        " records, not " + std::to_string(limit) + ".");
+}
+
+}  // namespace
+
+DynamodbMetadata::DynamodbMetadata(std::unique_ptr<DynamodbClient> client)
+    : client_(std::move(client)), directory_(*client_) {}
+
+// A table that refused may be another one by the time it works again.
+template <class T>
+Result<T> DynamodbMetadata::noted(Result<T> outcome) {
+  if (outcome) return outcome;
+  core::Error& error = outcome.error();
+  if (error.code == Code::not_found) error.code = Code::misconfigured;
+  if (error.code != Code::misconfigured && error.code != Code::denied) return outcome;
+  version_seen_ = shape_seen_ = false;
+  directory_.forget();
+  if (client_->runtime().steady_now() >= refused_until_) {
+    refusal_ = error;
+    refused_until_ = client_->runtime().steady_now() + kLeftAlone;
+  }
+  return outcome;
+}
+
+core::Task<Result<void>> DynamodbMetadata::make_sure(Deadline deadline) {
+  if (client_->runtime().steady_now() < refused_until_) co_return core::Failure(refusal_);
+  if (version_seen_) co_return Result<void>{};
+  auto version = noted(co_await check_dynamodb_version(*client_, deadline));
+  version_seen_ = version.has_value();
+  co_return version;
+}
+
+core::Task<Result<void>> DynamodbMetadata::insert(std::vector<MetadataRow> rows,
+                                                  Deadline deadline) {
+  co_return noted(co_await insert_rows(std::move(rows), deadline));
+}
+
+core::Task<Result<void>> DynamodbMetadata::insert_rows(std::vector<MetadataRow> rows,
+                                                       Deadline deadline) {
+  if (rows.empty()) co_return Result<void>{};
+  auto ready = co_await make_sure(deadline);
+  if (ready) ready = co_await directory_.announce(DynamodbDirectory::entries_of(rows), deadline);
+  if (!ready) co_return ready;
+  std::set<core::RecordId> ids;  // of two rows with one id the first is meant
+  std::vector<core::Task<Result<void>>> puts;
+  puts.reserve(rows.size());
+  for (MetadataRow& row : rows) {
+    if (ids.insert(row.envelope.id).second) puts.push_back(put(std::move(row), deadline));
+  }
+  Result<void> outcome;
+  for (auto& done :
+       co_await side_by_side(client_->runtime(), std::move(puts), client_->connections())) {
+    // What another try may mend goes before what it cannot: the whole batch is tried again.
+    if (!done && (outcome || outcome.error().retry == Retry::never)) outcome = std::move(done);
+  }
+  co_return outcome;
+}
+
+core::Task<Result<void>> DynamodbMetadata::put(MetadataRow row, Deadline deadline) {
+  auto item = item_of(row);
+  if (!item) co_return pass(std::move(item));
+  json::object request;
+  request["Item"] = std::move(*item);
+  request["ConditionExpression"] = "attribute_not_exists(#id)";
+  request["ExpressionAttributeNames"] = json::object{{"#id", kId}};
+  const auto done = co_await client_->call("PutItem", std::move(request), deadline);
+  if (done) co_return Result<void>{};
+  if (done.error().code != Code::conflict) co_return pass(done);
+
+  const auto there = co_await get(row.envelope.id, deadline);
+  if (!there) co_return pass(there);
+  if (*there && (*there)->envelope.sha256 != row.envelope.sha256) {
+    spdlog::error("metadata: the row of record {} is of another payload and was kept",
+                  row.envelope.id.str());
+  }
+  co_return Result<void>{};
+}
+
+core::Task<Result<std::optional<MetadataRow>>> DynamodbMetadata::get(core::RecordId id,
+                                                                     Deadline deadline) {
+  json::object request;
+  request["Key"] = dynamodb_key(bucket_of(id), id.str());
+  request["ConsistentRead"] = true;
+  const auto answer = co_await client_->call("GetItem", std::move(request), deadline);
+  if (!answer) co_return pass(answer);
+  const json::value* item = answer->if_contains("Item");
+  if (item == nullptr || !item->is_object()) co_return std::nullopt;
+  auto row = row_of_item(item->get_object());
+  if (!row) co_return pass(std::move(row));
+  co_return std::move(*row);
+}
+
+core::Task<Result<std::optional<MetadataRow>>> DynamodbMetadata::find(core::RecordId id,
+                                                                      Deadline deadline) {
+  const auto ready = co_await make_sure(deadline);
+  if (!ready) co_return pass(ready);
+  co_return noted(co_await get(id, deadline));
+}
+
+core::Task<Result<std::vector<MetadataRow>>> DynamodbMetadata::list(MetadataQuery query,
+                                                                    Deadline deadline) {
+  const auto sound = check_page(query.limit);
+  if (!sound) co_return pass(sound);
+  const auto ready = co_await make_sure(deadline);
+  if (!ready) co_return pass(ready);
+  auto rows =
+      noted(co_await read_range(*client_, directory_, range_of(std::move(query)), deadline));
+  if (rows || rows.error().code != Code::timeout) co_return rows;
+  core::Error error = std::move(rows).error();
+  error.detail += " The table has an index for tenant and time only: narrow since and until.";
+  co_return core::Failure(std::move(error));
+}
+
+core::Task<Result<std::vector<MetadataRow>>> DynamodbMetadata::scan(
+    std::optional<core::RecordId> after, std::uint32_t limit, Deadline deadline) {
+  const auto sound = check_page(limit);
+  if (!sound) co_return pass(sound);
+  const auto ready = co_await make_sure(deadline);
+  if (!ready) co_return pass(ready);
+  co_return noted(co_await read_range(*client_, directory_, range_after(after, limit), deadline));
+}
+
+core::Task<Result<void>> DynamodbMetadata::probe(Deadline deadline) {
+  auto version = co_await make_sure(deadline);
+  if (!version) co_return version;
+  if (shape_seen_) co_return noted(co_await check_dynamodb_version(*client_, deadline));
+  auto shape = noted(co_await check_dynamodb_shape(*client_, deadline));
+  shape_seen_ = shape.has_value();
+  co_return shape;
+}
+
+}  // namespace daybook::storage

@@ -1,0 +1,250 @@
+#include "storage/dynamodb_reader.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <deque>
+#include <utility>
+
+#include <boost/json.hpp>
+
+#include "core/text.hpp"
+#include "storage/dynamodb_items.hpp"
+#include "storage/side_by_side.hpp"
+
+namespace daybook::storage {
+namespace {
+
+namespace json = boost::json;
+using core::Code;
+using core::Deadline;
+using core::MetadataQuery;
+using core::MetadataRow;
+using core::Origin;
+using core::Result;
+using core::Retry;
+
+// Above every time an id can carry (48 bits of milliseconds).
+constexpr std::int64_t kIdTimeEnd = std::int64_t{1} << 48;
+
+// Asked of a shard beyond its even share of a page: most pages then take one round.
+constexpr std::uint32_t kBeyondShare = 8;
+
+// Items that a filter looks at in one request: if all fit, parsing the answer holds up the I/O
+// thread for a few milliseconds.
+constexpr std::uint32_t kFilteredAtOnce = 250;
+
+std::int64_t floor_ms(core::WallTime time) {
+  return std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count();
+}
+
+// In front of every id of that millisecond or later: ids compare as their texts do.
+std::string id_floor(std::int64_t ms) {
+  const auto bounded = static_cast<std::uint64_t>(std::clamp<std::int64_t>(ms, 0, kIdTimeEnd - 1));
+  std::array<char, 16> text{};
+  std::snprintf(text.data(), text.size(), "%08llx-%04llx",
+                static_cast<unsigned long long>(bounded >> 16),
+                static_cast<unsigned long long>(bounded & 0xFFFF));
+  return text.data();
+}
+
+// The id beside this one; nothing where there is none.
+std::optional<core::RecordId> neighbour(core::RecordId id, bool next) {
+  auto bytes = id.bytes();
+  for (std::size_t i = bytes.size(); i-- > 0;) {
+    bytes[i] = static_cast<std::uint8_t>(next ? bytes[i] + 1 : bytes[i] - 1);
+    if (bytes[i] != (next ? 0x00 : 0xFF)) return core::RecordId(bytes);
+  }
+  return std::nullopt;
+}
+
+// The part of a window that a range asks for; first > last: none of it.
+struct Span {
+  std::string first, last;
+};
+
+Span span_in(const DynamodbRange& range, const DynamodbWindow& window) {
+  Span span{std::max(range.first, window.digits), std::min(range.last, window.digits + "g")};
+  if (range.filter.since) {
+    span.first = std::max(span.first, id_floor(floor_ms(*range.filter.since) - window.skew_ms));
+  }
+  if (range.filter.until) {
+    const std::int64_t end = floor_ms(*range.filter.until) + window.skew_ms + 1;
+    if (end < kIdTimeEnd) span.last = std::min(span.last, id_floor(end));
+  }
+  return span;
+}
+
+bool filters_attributes(const MetadataQuery& query) {
+  return query.source || query.type || query.subject || query.state;
+}
+
+// What all Queries of one range have in common.
+json::object query_of(const DynamodbRange& range) {
+  const MetadataQuery& filter = range.filter;
+  json::object names{{"#key", filter.tenant ? kTenantBucket : kBucket}, {"#id", kId}};
+  json::object values;
+  std::string conditions;
+  const auto condition = [&](std::string_view text) {
+    if (!conditions.empty()) conditions += " AND ";
+    conditions += text;
+  };
+  const auto equals = [&](const std::string& name, const std::optional<std::string>& wanted) {
+    if (!wanted) return;
+    names["#" + name] = name;
+    if (wanted->empty()) return condition("attribute_not_exists(#" + name + ")");
+    values[":" + name] = dynamodb_text(*wanted);
+    condition("#" + name + " = :" + name);
+  };
+  equals("source", filter.source);
+  equals("type", filter.type);
+  equals("subject", filter.subject);
+  equals("state", filter.state);
+  if (filter.since || filter.until) names["#received_at"] = "received_at";
+  if (filter.since) {
+    values[":since"] = dynamodb_text(core::format_time(*filter.since));
+    condition("#received_at >= :since");
+  }
+  if (filter.until) {
+    values[":until"] = dynamodb_text(core::format_time(*filter.until));
+    condition("#received_at < :until");
+  }
+  json::object query;
+  if (filter.tenant) {
+    query["IndexName"] = kByTenant;
+  } else {
+    query["ConsistentRead"] = true;  // which an index cannot give
+  }
+  query["KeyConditionExpression"] = "#key = :key AND #id BETWEEN :first AND :last";
+  if (!conditions.empty()) query["FilterExpression"] = conditions;
+  query["ExpressionAttributeNames"] = std::move(names);
+  query["ExpressionAttributeValues"] = std::move(values);
+  query["ScanIndexForward"] = !range.newest_first;
+  return query;
+}
+
+// One shard of one window.
+struct Shard {
+  json::object query;
+  std::deque<MetadataRow> rows;  // read and not yet taken
+  bool ended = false;
+};
+
+core::Task<Result<void>> read_more(DynamodbClient& client, Shard& shard, std::uint32_t limit,
+                                   Deadline deadline) {
+  shard.query["Limit"] = limit;
+  auto answer = co_await client.call("Query", shard.query, deadline);
+  if (!answer) co_return pass(std::move(answer));
+  const json::value* items = answer->if_contains("Items");
+  if (items == nullptr || !items->is_array()) {
+    co_return core::fail(Code::misconfigured, Origin::metadata, Retry::safe,
+                         "The answer to a Query has no Items; check metadata.dynamodb_endpoint.");
+  }
+  for (const json::value& item : items->get_array()) {
+    auto row = row_of_item(item.is_object() ? item.get_object() : json::object());
+    if (!row) co_return pass(std::move(row));
+    shard.rows.push_back(std::move(*row));
+  }
+  json::value* more = answer->if_contains("LastEvaluatedKey");
+  shard.ended = more == nullptr;
+  if (more != nullptr) shard.query["ExclusiveStartKey"] = std::move(*more);
+  co_return Result<void>{};
+}
+
+std::vector<Shard> shards_of(const DynamodbRange& range, const json::object& query,
+                             const DynamodbWindow& window, const Span& span) {
+  std::vector<Shard> shards(kShards);
+  for (unsigned number = 0; number < kShards; ++number) {
+    std::string key = shard_bucket(window.digits, number);
+    if (range.filter.tenant) key = tenant_bucket(*range.filter.tenant, key);
+    shards[number].query = query;
+    json::object& values = shards[number].query["ExpressionAttributeValues"].get_object();
+    values[":key"] = dynamodb_text(key);
+    values[":first"] = dynamodb_text(span.first);
+    values[":last"] = dynamodb_text(span.last);
+  }
+  return shards;
+}
+
+// Appends rows of the window in order until the page is full or the window has no more.
+core::Task<Result<void>> read_window(DynamodbClient& client, const DynamodbRange& range,
+                                     std::vector<Shard> shards, std::vector<MetadataRow>& page,
+                                     Deadline deadline) {
+  for (;;) {
+    const auto missing = static_cast<std::uint32_t>(range.limit - page.size());
+    // Where attributes are filtered, a limit would count what the filter drops.
+    const std::uint32_t share = filters_attributes(range.filter)
+                                    ? kFilteredAtOnce
+                                    : std::min(missing, missing / kShards + kBeyondShare);
+    std::vector<core::Task<Result<void>>> reads;
+    for (Shard& shard : shards) {
+      if (shard.rows.empty() && !shard.ended) {
+        reads.push_back(read_more(client, shard, share, deadline));
+      }
+    }
+    for (auto& done :
+         co_await side_by_side(client.runtime(), std::move(reads), client.connections())) {
+      if (!done) co_return std::move(done);
+    }
+    const auto knows_next = [](const Shard& shard) { return !shard.rows.empty() || shard.ended; };
+    while (std::ranges::all_of(shards, knows_next)) {
+      Shard* next = nullptr;
+      for (Shard& shard : shards) {
+        if (shard.rows.empty()) continue;
+        if (next == nullptr || (shard.rows.front().envelope.id > next->rows.front().envelope.id) ==
+                                   range.newest_first) {
+          next = &shard;
+        }
+      }
+      if (next == nullptr) co_return Result<void>{};
+      page.push_back(std::move(next->rows.front()));
+      next->rows.pop_front();
+      if (page.size() == range.limit) co_return Result<void>{};
+    }
+  }
+}
+
+}  // namespace
+
+DynamodbRange range_of(MetadataQuery query) {
+  DynamodbRange range;
+  range.limit = query.limit;
+  if (query.before) {
+    const auto last = neighbour(*query.before, false);
+    range.last = last ? last->str() : "";
+  }
+  range.filter = std::move(query);
+  return range;
+}
+
+DynamodbRange range_after(std::optional<core::RecordId> after, std::uint32_t limit) {
+  DynamodbRange range{.newest_first = false, .limit = limit, .filter = {}};
+  if (after) {
+    const auto first = neighbour(*after, true);
+    range.first = first ? first->str() : "h";
+  }
+  return range;
+}
+
+core::Task<Result<std::vector<MetadataRow>>> read_range(DynamodbClient& client,
+                                                        DynamodbDirectory& directory,
+                                                        DynamodbRange range, Deadline deadline) {
+  std::vector<MetadataRow> page;
+  if (range.first > range.last) co_return page;
+  const auto windows =
+      co_await directory.windows(range.filter.tenant, range.first.substr(0, kWindowDigits),
+                                 range.last.substr(0, kWindowDigits), range.newest_first, deadline);
+  if (!windows) co_return pass(windows);
+  const json::object query = query_of(range);
+  for (const DynamodbWindow& window : *windows) {
+    const Span span = span_in(range, window);
+    if (span.first > span.last) continue;
+    const auto read =
+        co_await read_window(client, range, shards_of(range, query, window, span), page, deadline);
+    if (!read) co_return pass(read);
+    if (page.size() == range.limit) break;
+  }
+  co_return page;
+}
+
+}  // namespace daybook::storage
