@@ -103,6 +103,7 @@ void Doctor::examine_object_store() {
 
 void Doctor::examine_metadata() {
   if (config_.metadata_kind == "postgresql") return examine_postgresql();
+  if (config_.metadata_kind == "dynamodb") return examine_dynamodb();
   examine_sqlite();
 }
 

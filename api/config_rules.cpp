@@ -146,6 +146,36 @@ void check_metadata(const core::Config& config, std::vector<std::string>& broken
   }
 }
 
+void check_dynamodb(const core::Config& config, std::vector<std::string>& broken) {
+  if (config.metadata_kind != "dynamodb") return;
+  const std::string& endpoint = config.metadata_dynamodb_endpoint;
+  if (!endpoint.empty() &&
+      (!(endpoint.starts_with("http://") || endpoint.starts_with("https://")) ||
+       endpoint.ends_with("://") || endpoint.contains('@'))) {
+    broken.emplace_back(
+        "metadata.dynamodb_endpoint: it is http://HOST[:PORT] or https://HOST[:PORT], without "
+        "credentials in it, or empty for AWS's of metadata.dynamodb_region.");
+  }
+  if (!is_word(config.metadata_dynamodb_region, "-")) {
+    broken.push_back("metadata.dynamodb_region: " + toml_quote(config.metadata_dynamodb_region) +
+                     " is no region. Example: dynamodb_region = \"eu-central-1\".");
+  }
+  const std::string& table = config.metadata_dynamodb_table;
+  if (!is_word(table, "._-") || table.size() < 3 || table.size() > 255) {
+    broken.push_back("metadata.dynamodb_table: " + toml_quote(table) +
+                     " has 3 to 255 letters, digits, '.', '_' and '-'.");
+  }
+  for (const auto& [value, name] :
+       {std::pair(&config.metadata_dynamodb_access_key, "dynamodb_access_key"),
+        std::pair(&config.metadata_dynamodb_secret_key, "dynamodb_secret_key")}) {
+    if (!value->empty()) continue;
+    const std::string variable = find_setting("metadata", name)->environment_name();
+    broken.push_back("metadata." + std::string(name) +
+                     " is missing: metadata.kind = \"dynamodb\" needs it. Set " + variable + ", " +
+                     variable + "_FILE, or " + name + "_file in the configuration.");
+  }
+}
+
 }  // namespace
 
 std::optional<HostPort> parse_host_port(std::string_view text) {
@@ -191,6 +221,7 @@ std::vector<std::string> broken_rules(const core::Config& config) {
   check_buffer(config, broken);
   check_archive(config, broken);
   check_metadata(config, broken);
+  check_dynamodb(config, broken);
   if (!is_word(config.ingest_tenant, "._-") || config.ingest_tenant.starts_with('.')) {
     broken.push_back("ingest.tenant: " + toml_quote(config.ingest_tenant) +
                      " may have letters, digits, '.', '_' and '-', and must not begin with '.': "

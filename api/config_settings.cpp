@@ -45,7 +45,7 @@ constexpr Choices kChoices[] = {
      "s3_credentials",
      {"auto", "static", "environment", "web_identity", "profile", "container", "instance"},
      7},
-    {"metadata", "kind", {"sqlite", "postgresql"}, 2},
+    {"metadata", "kind", {"sqlite", "postgresql", "dynamodb"}, 3},
     {"log", "level", {"trace", "debug", "info", "warn", "error"}, 5},
 };
 

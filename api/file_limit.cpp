@@ -14,7 +14,9 @@ constexpr std::uint64_t kOwnFiles = 64;  // trail, SQLite, rings, standard strea
 std::uint64_t files_besides_clients(const core::Config& config) {
   // A wait on one of PostgreSQL's sockets has a descriptor of its own.
   const std::uint64_t metadata =
-      config.metadata_kind == "postgresql" ? 2 * config.metadata_postgresql_connections : 0;
+      config.metadata_kind == "postgresql" ? 2 * config.metadata_postgresql_connections
+      : config.metadata_kind == "dynamodb" ? config.metadata_dynamodb_connections
+                                           : 0;
   return config.buffer_append_connections + config.archive_s3_connections +
          config.pipeline_archive_concurrency + metadata + kOwnFiles;
 }

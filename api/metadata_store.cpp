@@ -2,8 +2,11 @@
 
 #include <spdlog/spdlog.h>
 
+#include "api/dynamodb_store.hpp"
 #include "core/check.hpp"
 #include "io/worker_pool.hpp"
+#include "storage/dynamodb_metadata.hpp"
+#include "storage/dynamodb_schema.hpp"
 #include "storage/postgres_metadata.hpp"
 #include "storage/postgres_schema.hpp"
 #include "storage/sqlite_metadata.hpp"
@@ -43,6 +46,11 @@ Result<std::unique_ptr<core::MetadataStore>> open_metadata_store(const core::Con
   if (config.metadata_kind == "postgresql") {
     return std::make_unique<storage::PostgresMetadata>(runtime, postgres_settings(config));
   }
+  if (config.metadata_kind == "dynamodb") {
+    auto client = open_dynamodb_client(config, runtime);
+    if (!client) return pass(std::move(client));
+    return std::make_unique<storage::DynamodbMetadata>(std::move(*client));
+  }
   auto store = storage::SqliteMetadata::open(
       {config.metadata_sqlite_file, config.metadata_sqlite_busy_timeout}, writer, reader);
   if (!store) return pass(std::move(store));
@@ -54,6 +62,11 @@ Result<std::unique_ptr<core::MetadataSchema>> open_metadata_schema(const core::C
                                                                    core::Workers& worker) {
   if (config.metadata_kind == "postgresql") {
     return std::make_unique<storage::PostgresSchema>(runtime, postgres_settings(config));
+  }
+  if (config.metadata_kind == "dynamodb") {
+    auto client = open_dynamodb_client(config, runtime);
+    if (!client) return pass(std::move(client));
+    return std::make_unique<storage::DynamodbSchema>(std::move(*client));
   }
   return std::make_unique<storage::SqliteSchema>(
       storage::SqliteMetadata::Settings{config.metadata_sqlite_file,
