@@ -1,8 +1,9 @@
 // Port: the index of archived records. Adapters: storage/sqlite_metadata,
-// storage/postgres_metadata.
+// storage/postgres_metadata, storage/dynamodb_metadata.
 // Contract (tests/contract/metadata_store_contract.hpp runs it on every adapter and on the fake):
-// - insert is durable when it returns, all rows or none, and idempotent: a row whose id is
-//   there already changes nothing and is no error.
+// - insert has made all rows durable when it returns success. After a failure some of them may be
+//   there, each whole, and the same insert again completes them: a row whose id is there already
+//   changes nothing and is no error.
 // - Errors have origin metadata. Locked or unreachable: Code::unavailable, retry safe.
 #pragma once
 
