@@ -31,7 +31,7 @@ class DynamodbTest(harness.DaybookTest):
         cls.proxy = dynamodb.Proxy(cls.dynalite.port, harness.seed())
         cls.addClassCleanup(cls.proxy.close)
         if cls.make_table:
-            made = cls.command("dynamodb", "migrate")
+            made = cls.command("metadata", "migrate")
             assert made.returncode == 0, made.stdout + made.stderr
         cls.proxy.share = cls.share
         super().setUpClass()
@@ -187,13 +187,13 @@ class SetUpWrongly(DynamodbTest):
         tries = sum(self.proxy.counts.values()) - before
         self.assertLessEqual(tries, 2 * (time.monotonic() - begun) + 2, self.proxy.counts)
 
-        self.assertIn("missing", self.command("dynamodb", "status").stdout)
-        would = self.command("dynamodb", "migrate", "--dry-run")
+        self.assertIn("missing", self.command("metadata", "status").stdout)
+        would = self.command("metadata", "migrate", "--dry-run")
         self.assertIn("would make the table", would.stdout)
-        self.assertIn("missing", self.command("dynamodb", "status").stdout)
-        made = self.command("dynamodb", "migrate")
+        self.assertIn("missing", self.command("metadata", "status").stdout)
+        made = self.command("metadata", "migrate")
         self.assertEqual(made.returncode, 0, made.stdout + made.stderr)
-        again = self.command("dynamodb", "migrate")
+        again = self.command("metadata", "migrate")
         self.assertEqual((again.returncode, again.stdout.splitlines()),
                          (0, ["schema current, version 1 of 1"]))
         self.assertEqual(self.doctor()["verdict"], "ok")
@@ -230,7 +230,7 @@ class SetUpWrongly(DynamodbTest):
         found = self.doctor(settings=settings)
         self.assertEqual(found["verdict"], "fail")
         self.assertIn("other keys", found["detail"])
-        refused = self.command("dynamodb", "migrate", settings=settings)
+        refused = self.command("metadata", "migrate", settings=settings)
         self.assertEqual(refused.returncode, 1)
         self.assertIn("other keys", refused.stderr)
         found = self.doctor(settings={"metadata.dynamodb_table": "no-index"})
@@ -240,13 +240,13 @@ class SetUpWrongly(DynamodbTest):
 
     def test_a_newer_schema_is_not_touched(self):
         settings = {"metadata.dynamodb_table": "newer"}
-        self.assertEqual(self.command("dynamodb", "migrate", settings=settings).returncode, 0)
+        self.assertEqual(self.command("metadata", "migrate", settings=settings).returncode, 0)
         self.dynalite.call("PutItem", {"TableName": "newer", "Item": {
             "bucket": {"S": "schema"}, "id": {"S": "version"}, "number": {"N": "2"}}})
         found = self.doctor(settings=settings)
         self.assertEqual(found["verdict"], "fail")
         self.assertIn("version 2", found["detail"])
-        self.assertEqual(self.command("dynamodb", "migrate", settings=settings).returncode, 1)
+        self.assertEqual(self.command("metadata", "migrate", settings=settings).returncode, 1)
 
 
 if __name__ == "__main__":
