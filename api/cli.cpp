@@ -336,6 +336,7 @@ int run_command_line(int argument_count, const char* const* arguments) {
   add_rebuild_index(app, choices);
   add_metadata(app, choices);
   add_config(app, choices);
+  add_size(app, choices);
   try {
     app.parse(argument_count, arguments);
   } catch (const CLI::ParseError& error) {

@@ -12,6 +12,7 @@
 #include "api/cli_post.hpp"
 #include "api/cli_records.hpp"
 #include "api/cli_salvage.hpp"
+#include "api/cli_size.hpp"
 #include "api/config_loader.hpp"
 
 namespace daybook::api {
@@ -33,6 +34,7 @@ struct Choices {
   SalvageOptions salvage;
   FsckOptions fsck;
   MetadataOptions metadata;
+  SizeOptions size;
 };
 
 // --config and --set.
@@ -47,5 +49,6 @@ void add_fsck(CLI::App& app, Choices& choices);
 void add_rebuild_index(CLI::App& app, Choices& choices);
 void add_metadata(CLI::App& app, Choices& choices);
 void add_config(CLI::App& app, Choices& choices);
+void add_size(CLI::App& app, Choices& choices);
 
 }  // namespace daybook::api

@@ -164,4 +164,45 @@ void add_config(CLI::App& app, Choices& choices) {
   });
 }
 
+void add_size(CLI::App& app, Choices& choices) {
+  CLI::App* command =
+      app.add_subcommand("size", "How much memory, disk, requests and CPU a load needs");
+  SizeOptions& size = choices.size;
+  const auto flag = [&](const char* name, std::string& value, const char* help, const char* type) {
+    command->add_option(name, value, help)->type_name(type);
+  };
+  flag("--records-per-second", size.records_per_second, "Records of the busiest second", "N");
+  flag("--average", size.average_per_second,
+       "Records a second over a day [default: as the busiest]", "N");
+  flag("--size", size.size, "One payload [default with --sample: their mean]", "SIZE");
+  flag("--compression", size.compression, "Payload over compressed payload, such as 9.4", "RATIO");
+  command->add_option("--sample", size.samples, "Files of yours to measure the ratio from")
+      ->type_name("FILE...");
+  flag("--outage", size.outage, "Of the object store, to be held in Redis [default: 30m]", "TIME");
+  flag("--redis-outage", size.redis_outage,
+       "Of Redis, to be held in the spool [default: as --outage]", "TIME");
+  flag("--retention", size.retention, "Of the archive: 90d, 7y [default: 1y]", "TIME");
+  flag("--idempotency-window", size.idempotency_window, "Keys are remembered [default: 7d]",
+       "TIME");
+  command->add_flag("--without-keys", size.without_keys,
+                    "Clients send no Idempotency-Key, nor ce-source with ce-id");
+  flag("--archive", size.archive, "s3 or file [default: s3]", "KIND");
+  flag("--store-put", size.store_put, "The store's time for one PUT [default: 100ms]", "TIME");
+  flag("--replicas", size.replicas, "Of Redis, 0 to 9 [default: 0]", "N");
+  flag("--nodes", size.nodes, "Daybook nodes that share the load [default: 1]", "N");
+  flag("--cores", size.cores, "Cores of a node [default: 2]", "N");
+  flag("--redis-memory", size.redis_memory, "Memory of Redis's host, as one of the limits", "SIZE");
+  flag("--network", size.network, "Of a node, each way [default: 10Gbit]", "SPEED");
+  command->add_flag("--json", size.json, "JSON instead of text, for scripts");
+  command->footer(
+      "It multiplies measured figures (ops/sizing.md) and asks nobody. Memory and disk are what\n"
+      "the end of both outages needs; CPU is of the machine that was measured.\n"
+      "\n"
+      "Examples:\n"
+      "  daybook size --records-per-second 50 --size 4MiB --compression 9.4 --outage 30m\n"
+      "  daybook size --records-per-second 200 --average 40 --sample audit/*.json --retention 7y");
+  command->callback(
+      [&choices] { choices.command = [&choices] { return run_size(choices.size); }; });
+}
+
 }  // namespace daybook::api
