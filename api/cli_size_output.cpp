@@ -93,7 +93,7 @@ void add_nodes(Table& table, const SizePlan& plan) {
 void add_stores(Table& table, const SizePlan& plan) {
   const SizeLoad& load = plan.load;
   const std::string kept =
-      " kept for " + (load.retention_days < 365 ? count(load.retention_days) + " days"
+      " kept for " + (load.retention_days < 730 ? count(load.retention_days) + " days"
                                                 : count(load.retention_days / 365) + " years");
   table.add(
       {"Archive a day", bytes(plan.archive_bytes_per_day),

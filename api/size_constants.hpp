@@ -23,8 +23,8 @@ inline constexpr double kRedisEntryBytes = 430;
 inline constexpr double kRedisParkedBytes = 240;
 // One idempotency key, with its receipt. SC size_buffered, size 1000: redis_after_release.
 inline constexpr double kRedisKeyBytes = 1000;
-// An empty Redis with Daybook's connections, scripts and output buffers.
-inline constexpr double kRedisBaseBytes = 16e6;
+// An empty Redis with Daybook's connections and scripts: used_memory 1.3 to 2.0 MB.
+inline constexpr double kRedisBaseBytes = 2e6;
 
 // Append-only file beyond the stored bytes: the append, then reading and release. SC
 // size_buffered: aof - stored, aof_release.
@@ -55,6 +55,12 @@ inline constexpr double kRedisCpuSecondsARecord = 0.0925e-3;
 inline constexpr double kRecordsASecondOfANode = 1900;
 // Bytes a second that one Redis wrote and fsynced: peers.jsonl, redis-set (README: 264 MB/s).
 inline constexpr double kRedisBytesASecond = 264e6;
+// Bytes a second of a rewrite beside appends, when the machine had eight times the work it could
+// do. What it copied was 1.6% of what was appended meanwhile. SC size_rewrite: held / seconds,
+// copied.
+inline constexpr double kRewriteBytesASecond = 33e6;
+// Small records a second from buffer to released: scale.jsonl, scale_backlog, lowest of drain.
+inline constexpr double kDrainRecordsASecond = 1796;
 // Payload a second from buffer to released: drain.jsonl, file 2579 MB/s, radosgw 557 MB/s.
 inline constexpr double kDrainBytesASecondFile = 2579e6;
 inline constexpr double kDrainBytesASecondS3 = 557e6;

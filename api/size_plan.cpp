@@ -64,15 +64,18 @@ void plan_redis(SizePlan& plan, const core::Config& defaults) {
   if (load.replicas > 0) {  // a replica that is away for a minute need not copy everything
     plan.backlog_of_replica = static_cast<double>(rounded_setting(60 * plan.aof_bytes_per_second));
   }
-  plan.redis_used =
-      kRedisBaseBytes + plan.backlog_bytes + plan.keys_bytes + plan.backlog_of_replica;
+  // Also without an outage some records are on their way through.
+  const auto passing =
+      static_cast<double>(defaults.buffer_append_connections + defaults.pipeline_records_in_flight);
+  plan.redis_used = kRedisBaseBytes + passing * plan.redis_bytes + plan.backlog_bytes +
+                    plan.keys_bytes + plan.backlog_of_replica;
   // Above it stays buffer.memory_reserve, and a tenth for what the plan does not foresee.
   const auto reserve = static_cast<double>(defaults.buffer_memory_reserve);
   plan.redis_maxmemory = static_cast<double>(rounded_setting(plan.redis_used * 1.1 + reserve));
-  // A rewrite's child shares its pages with Redis; what changes meanwhile is copied. At worst that
-  // is what arrives while it writes at the measured speed.
-  const double rewrite_seconds = plan.redis_used / kRedisBytesASecond;
-  const double copied = std::min(plan.redis_used, 2 * plan.aof_bytes_per_second * rewrite_seconds);
+  // A rewrite's child shares its pages with Redis. What arrives meanwhile may go to pages that
+  // released records left, which are copied first.
+  const double rewrite_seconds = plan.redis_used / kRewriteBytesASecond;
+  const double copied = std::min(plan.redis_used, plan.aof_bytes_per_second * rewrite_seconds);
   plan.redis_host_memory = plan.redis_maxmemory + copied + 256 * kMiB;
   // An hour of appends, but no more than 8 GiB (design: rewrites cost 17 to 30% of the speed).
   plan.aof_rewrite_min = static_cast<double>(
@@ -81,10 +84,12 @@ void plan_redis(SizePlan& plan, const core::Config& defaults) {
   // when the file is as large as the minimum and twice what the last one left.
   plan.redis_disk = 1.1 * (std::max(plan.aof_rewrite_min, 2 * plan.redis_used) + plan.redis_used +
                            rewrite_seconds * plan.aof_bytes_per_second);
+  // archive_concurrency is chosen for twice the busiest rate (config_of).
+  const double in_store =
+      load.s3 ? 2 * std::max(load.records_per_second, 4 / load.store_put_seconds) : 1e12;
   const double drain_bytes = load.s3 ? kDrainBytesASecondS3 : kDrainBytesASecondFile;
-  const double drain =
-      std::min(load.nodes * drain_bytes / load.payload_bytes,
-               load.s3 ? 2 * std::max(load.records_per_second, 8 / load.store_put_seconds) : 1e12);
+  const double drain = std::min(
+      {load.nodes * drain_bytes / load.payload_bytes, load.nodes * kDrainRecordsASecond, in_store});
   plan.catch_up_seconds = drain > load.records_per_second
                               ? plan.backlog_records / (drain - load.records_per_second)
                               : -1;
