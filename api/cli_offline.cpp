@@ -177,7 +177,7 @@ void add_size(CLI::App& app, Choices& choices) {
   flag("--size", size.size, "One payload [default with --sample: their mean]", "SIZE");
   flag("--compression", size.compression, "Payload over compressed payload, such as 9.4", "RATIO");
   command->add_option("--sample", size.samples, "Files of yours to measure the ratio from")
-      ->type_name("FILE...");
+      ->type_name("FILE");
   flag("--outage", size.outage, "Of the object store, to be held in Redis [default: 30m]", "TIME");
   flag("--redis-outage", size.redis_outage,
        "Of Redis, to be held in the spool [default: as --outage]", "TIME");
