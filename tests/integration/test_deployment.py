@@ -214,6 +214,23 @@ class Containers(unittest.TestCase):
         for package in re.findall(r"\$\{(\w+_PACKAGES)\[", text):
             self.assertRegex(text_of("lib"), rf"(?m)^{package}=\(")
 
+    def test_the_image_has_every_library(self):
+        """Those that the program itself names; theirs come with their packages."""
+        elf = subprocess.run([harness.need_program("llvm-readelf-19"), "-d", harness.binary()],
+                             capture_output=True, check=True, text=True, timeout=60).stdout
+        needed = set(re.findall(r"Shared library: \[(.+?)\]", elf))
+        self.assertGreater(len(needed), 5)
+        found = dict(re.findall(r"^\s*(\S+) => (\S+)", subprocess.run(
+            ["ldd", harness.binary()], capture_output=True, text=True, timeout=60).stdout, re.MULTILINE))
+        listed = re.search(r"^IMAGE_PACKAGES=\(([^)]*)\)", text_of("lib"), re.MULTILINE)[1].split()
+        dpkg = harness.need_program("dpkg")
+        for library in needed & found.keys():
+            file = os.path.realpath(found[library])
+            # Some packages still say /lib for what is in /usr/lib.
+            owner = subprocess.run([dpkg, "-S", file, file.removeprefix("/usr")], capture_output=True,
+                                   text=True, timeout=60).stdout.split(":")[0]
+            self.assertIn(owner, [*listed, "libc6", "libgcc-s1", "libstdc++6"], library)
+
     @unittest.skipUnless(yaml, "python3-yaml is not installed")
     def test_compose_names_what_is_there(self):
         area = harness.Area("compose")
