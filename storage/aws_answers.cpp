@@ -36,7 +36,7 @@ core::Failure refuse(int status, std::string_view code, std::string_view why) {
 
 // Keys and tokens become header fields.
 bool is_visible(std::string_view text) {
-  return !text.empty() && text.size() <= 16 * 1024 &&
+  return !text.empty() && text.size() <= 16 * core::KiB &&
          std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; });
 }
 

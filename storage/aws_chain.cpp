@@ -90,7 +90,9 @@ Result<AwsKeys> read_profile_keys(const AwsSetup& setup) {
       continue;
     }
     exists = true;
-    auto keys = keys_of(found->second, what + " of " + path, path);
+    std::string place = what;
+    place += " of " + path;
+    auto keys = keys_of(found->second, place, path);
     if (keys || keys.error().code != Code::not_found) return keys;
     lacking += keys.error().detail;
     for (const std::string_view name : kNotFollowed) {
@@ -103,7 +105,7 @@ Result<AwsKeys> read_profile_keys(const AwsSetup& setup) {
                                   "name another source");
   }
   const bool asked_for = !setup.profile.empty() || !setup.variables("AWS_PROFILE").empty();
-  return fail(asked_for && !exists ? Code::denied : Code::not_found, what + ": " + lacking);
+  return fail(asked_for && !exists ? Code::denied : Code::not_found, lacking);
 }
 
 class ProfileSource final : public AwsCredentialSource {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/check.hpp"
+
 namespace daybook::storage {
 namespace {
 
@@ -16,7 +18,10 @@ using core::sigv4::Credentials;
 constexpr core::Duration kRenewBefore = std::chrono::minutes(15);
 
 // A request signed with keys that end within this time might arrive too late.
-constexpr core::Duration kLastMoment = std::chrono::seconds(2);
+constexpr std::chrono::microseconds kLastMoment = std::chrono::seconds(2);
+
+// Keys that had ended when they came are asked for again after so long.
+constexpr core::Duration kEndedInterval = std::chrono::seconds(10);
 
 constexpr core::Duration kBetweenTries = std::chrono::seconds(1);
 constexpr core::Duration kRenewTimeout = std::chrono::seconds(10);
@@ -62,9 +67,7 @@ AwsCredentials::AwsCredentials(core::Runtime& runtime, std::unique_ptr<AwsCreden
 
 bool AwsCredentials::valid() const {
   if (!held_) return false;
-  return !held_->expires ||
-         *held_->expires - std::chrono::duration_cast<core::WallTime::duration>(kLastMoment) >
-             runtime_.now();
+  return !held_->expires || *held_->expires > runtime_.now() + kLastMoment;
 }
 
 bool AwsCredentials::tried_just_now() const {
@@ -94,9 +97,8 @@ Task<Result<Credentials>> AwsCredentials::current(core::Deadline deadline) {
                              source_->name() + ".");
   }
   if (valid()) co_return held_->keys;
-  co_return core::Failure(failure_.value_or(
-      core::Error{Code::denied, Origin::self, Retry::safe,
-                  "The AWS credentials from " + source_->name() + " end at once."}));
+  CHECK(failure_.has_value());
+  co_return core::Failure(*failure_);
 }
 
 // False: the deadline passed before.
@@ -121,10 +123,12 @@ Task<bool> AwsCredentials::replace(Credentials refused, core::Deadline deadline)
 
 Task<> AwsCredentials::renew(std::shared_ptr<AwsCredentials> self) {
   auto fetched = co_await self->source_->fetch(self->runtime_.steady_now() + kRenewTimeout);
-  if (fetched && fetched->expires && *fetched->expires <= self->runtime_.now()) {
-    fetched = core::fail(Code::denied, Origin::self, Retry::safe,
-                         "the credentials from " + fetched->source +
-                             " have expired already. Check their source and this machine's clock.");
+  // Ended by our clock, which may be the one that is wrong; or the source has an outage of its own.
+  // The service decides, and its answer shows its clock.
+  if (fetched && fetched->expires && *fetched->expires <= self->runtime_.now() + kLastMoment) {
+    fetched->expires.reset();
+    fetched->look_again = kEndedInterval;
+    fetched->source += " (which have ended by this machine's clock)";
   }
   self->renewing_ = false;
   if (fetched) {

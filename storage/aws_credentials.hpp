@@ -5,7 +5,7 @@
 //   before they expire. It waits only when there are none.
 // - One renewal at a time, at most one try a second; one that fails leaves the old keys in use
 // until
-//   they expire.
+//   they expire. Keys that have ended already by this machine's clock are used all the same.
 // - Keys are never part of an error, a log line or describe().
 #pragma once
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "core/text.hpp"
+#include "core/units.hpp"
 
 namespace daybook::storage {
 namespace {
@@ -18,7 +19,7 @@ using core::Origin;
 using core::Result;
 using core::Retry;
 
-constexpr std::size_t kFileBytesMax = 1024 * 1024;
+constexpr std::uint64_t kFileBytesMax = core::MiB;
 
 core::Failure refuse(std::string detail) {
   return core::fail(Code::misconfigured, Origin::self, Retry::safe, std::move(detail));
