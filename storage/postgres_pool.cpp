@@ -125,7 +125,7 @@ Task<Result<void>> PostgresPool::make(Lease& lease, Deadline deadline) {
   auto opened = co_await PostgresConnection::open(runtime_, settings_, end);
   Result<void> outcome;
   if (!opened) {
-    outcome = pass(std::move(opened));
+    outcome = pass(opened);
   } else {
     outcome = co_await prepare_(**opened, end);
   }
