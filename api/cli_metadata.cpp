@@ -258,16 +258,10 @@ int run_metadata_migrate(const ConfigSources& sources, const MetadataOptions& op
           "\n");
     return kExitOk;
   }
-  std::string text;
-  for (const std::string& step : *steps) text += step + ";\n";
-  if (steps->empty()) {
-    text = "The schema is up to date; there is nothing to do.\n";
-  } else if (options.dry_run) {
-    text += "-- Nothing was done: without --dry-run these are run in one transaction.\n";
-  } else {
-    text += "-- Done.\n";
-  }
-  print(text);
+  for (const std::string& step : *steps) print(step + "\n");
+  print_error(steps->empty()    ? "The schema is up to date; there is nothing to do.\n"
+              : options.dry_run ? "Nothing was done; without --dry-run this is.\n"
+                                : "Done.\n");
   return kExitOk;
 }
 

@@ -75,7 +75,7 @@ Result<std::unique_ptr<core::MetadataSchema>> open_metadata_schema(const core::C
 }
 
 Result<void> check_metadata_schema(const core::Config& config) {
-  if (config.metadata_kind == "sqlite") return {};
+  if (config.metadata_kind != "postgresql") return {};
   const auto status = io::run_to_completion<Result<core::SchemaStatus>>(
       [&](io::IoRuntime& runtime) { return look_at_schema(config, runtime); });
   if (!status) {

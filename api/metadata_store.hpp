@@ -26,7 +26,8 @@ namespace daybook::api {
 
 // For start-up, blocking for seconds at most. Refused is a schema that is not this program's:
 // waiting would not mend it. A store that is away or denies access is only logged; what is
-// acknowledged meanwhile waits in the buffer. An embedded store says all that when it is opened.
+// acknowledged meanwhile waits in the buffer. An embedded store says all that when it is opened,
+// and DynamoDB's looks at its table while it serves: /readyz names what is wrong with it.
 [[nodiscard]] core::Result<void> check_metadata_schema(const core::Config& config);
 
 }  // namespace daybook::api

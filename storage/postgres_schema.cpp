@@ -217,6 +217,7 @@ Task<Result<std::vector<std::string>>> PostgresSchema::migrate(bool dry_run, Dea
   if (status->state == SchemaState::missing) {
     steps.insert(steps.begin(), kPreparation.begin(), kPreparation.end());
   }
+  for (std::string& step : steps) step += ";";  // to be run by hand, too
   if (dry_run) co_return steps;
   if (auto applied = co_await apply(**connection, deadline); !applied) {
     co_return pass(std::move(applied));

@@ -113,6 +113,37 @@ TEST_F(PostgresqlStore, makes_its_schema_once_and_shows_it_first) {
   EXPECT_EQ(status->rows, 2);
 }
 
+TEST_F(PostgresqlStore, shows_the_sql_that_makes_it_for_whoever_runs_it_by_hand) {
+  storage::PostgresSchema schema(runtime_, server_.settings(schema_));
+  const auto planned = run_on_io(runtime_, schema.migrate(true, soon()));
+  ASSERT_TRUE(planned) << planned.error().detail;
+  for (const std::string& step : *planned) EXPECT_EQ(psql(step), "") << step;
+  EXPECT_EQ(run_on_io(runtime_, schema.status(soon()))->state, SchemaState::current);
+}
+
+TEST_F(PostgresqlStore, serves_with_no_more_rights_than_it_asks_for) {
+  migrate();
+  psql("CREATE ROLE serving LOGIN PASSWORD 'serving'; GRANT USAGE ON SCHEMA " + schema_ +
+       " TO serving; GRANT SELECT ON daybook_schema_versions TO serving; "
+       "GRANT SELECT, UPDATE ON daybook_clock_skew TO serving");
+  auto settings = server_.settings(schema_);
+  settings.address =
+      storage::parse_postgres_url("postgresql://serving@127.0.0.1:" + server_.value("PORT") +
+                                  "/daybook?options=-csearch_path%3D" + schema_)
+          .value();
+  settings.password = "serving";
+  const auto denied = insert(*store_with(settings), {row()});
+  ASSERT_FALSE(denied);
+  EXPECT_EQ(denied.error().code, Code::denied);
+  EXPECT_NE(denied.error().detail.find("Grant the user"), std::string::npos);
+  psql("GRANT SELECT, INSERT ON daybook_records TO serving");
+  auto metadata = store_with(settings);
+  const auto one = row();
+  const auto done = insert(*metadata, {one, one});
+  EXPECT_TRUE(done) << done.error().detail;
+  EXPECT_EQ(**run_on_io(runtime_, metadata->find(one.envelope.id, soon())), one);
+}
+
 TEST_F(PostgresqlStore, tells_schemas_of_others_from_its_own) {
   storage::PostgresSchema schema(runtime_, server_.settings(schema_));
   const auto state = [&] { return run_on_io(runtime_, schema.status(soon()))->state; };

@@ -189,13 +189,12 @@ class SetUpWrongly(DynamodbTest):
 
         self.assertIn("missing", self.command("metadata", "status").stdout)
         would = self.command("metadata", "migrate", "--dry-run")
-        self.assertIn("would make the table", would.stdout)
+        self.assertIn("make the table", would.stdout)
         self.assertIn("missing", self.command("metadata", "status").stdout)
         made = self.command("metadata", "migrate")
         self.assertEqual(made.returncode, 0, made.stdout + made.stderr)
         again = self.command("metadata", "migrate")
-        self.assertEqual((again.returncode, again.stdout.splitlines()),
-                         (0, ["schema current, version 1 of 1"]))
+        self.assertEqual((again.returncode, again.stdout), (0, ""))
         self.assertEqual(self.doctor()["verdict"], "ok")
         for receipt in receipts:
             self.wait_state(receipt["id"])

@@ -10,6 +10,7 @@ import unittest
 
 import checker
 import client
+import dynamodb
 import harness
 import payloads
 import postgresql
@@ -21,13 +22,14 @@ def settings_of(server, **changed):
     return {"metadata.kind": "postgresql", "metadata.postgresql_url": server.url(**changed)}
 
 
-def tool(server, *words, settings=None, password=None):
+def tool(server, *words, settings=None, password=None, environment=None):
     """A daybook command on the stores."""
     given = [f"--set={key}={value}" for key, value in (settings or settings_of(server)).items()]
     return subprocess.run(
         [harness.binary(), *words, *given], capture_output=True, text=True,
         timeout=harness.PATIENCE_S,
-        env={**harness.clean_environment(), SECRET: password or server.password})
+        env={**harness.clean_environment(), SECRET: password or server.password,
+             **(environment or {})})
 
 
 class Load:
@@ -311,11 +313,8 @@ class Postgresql(unittest.TestCase):
         fresh = self.area.file("back.sqlite")
         back = copy("postgresql", "sqlite", **{"metadata.sqlite_file": fresh})
         self.assertEqual(back["equal"], len(load.ids))
-        columns = [name for name in checker.rows(fresh)[0].keys()]
-        was = {row["id"]: [row[name] for name in columns] for row in checker.rows(
-            daybook.sqlite_file)}
-        self.assertEqual({row["id"]: [row[name] for name in columns]
-                          for row in checker.rows(fresh)}, was)
+        self.assertEqual({row["id"]: row for row in checker.rows(fresh)},
+                         {row["id"]: row for row in checker.rows(daybook.sqlite_file)})
         # A row that is another one in the target is named, and stays.
         changed = sorted(load.ids)[3]
         self.server.psql(f"UPDATE daybook_records SET size = size + 1 WHERE id = '{changed}'",
@@ -324,6 +323,33 @@ class Postgresql(unittest.TestCase):
                    settings=settings)
         self.assertEqual(run.returncode, 1, run.stdout + run.stderr)
         self.assertIn(f"differs  {changed}  size", run.stdout)
+
+    def test_rows_go_round_all_kinds_and_come_back_the_same(self):
+        dynalite = dynamodb.Dynalite(self.area)
+        self.addCleanup(dynalite.stop)
+        dynalite.start()
+        daybook = self.daybook({}, "round").start()
+        ids = [client.post(daybook.port, b"record %d" % number, {
+            "ce-subject": "%C3%BC", "ce-zone": "eu"}).json()["id"] for number in range(30)]
+        checker.wait_drained(self.redis, prefix="round")
+        daybook.stop()
+        last = self.area.file("round.sqlite")
+        settings = {"metadata.postgresql_url": self.server.url(schema=self.schema()),
+                    "metadata.dynamodb_endpoint": f"http://127.0.0.1:{dynalite.port}",
+                    "metadata.dynamodb_region": dynamodb.REGION,
+                    "metadata.dynamodb_table": "round", "node.data_dir": daybook.data_dir}
+        keys = {"DAYBOOK_METADATA_DYNAMODB_ACCESS_KEY": dynamodb.ACCESS_KEY,
+                "DAYBOOK_METADATA_DYNAMODB_SECRET_KEY": dynamodb.SECRET_KEY}
+        for words in (("migrate", "--kind", "dynamodb"),
+                      ("copy", "--from", "sqlite", "--to", "dynamodb"),
+                      ("copy", "--from", "dynamodb", "--to", "postgresql"),
+                      ("copy", "--from", "postgresql", "--to", "sqlite",
+                       f"--set=metadata.sqlite_file={last}")):
+            run = tool(self.server, "metadata", *words, settings=settings, environment=keys)
+            self.assertEqual(run.returncode, 0, (words, run.stdout + run.stderr))
+        was = {row["id"]: row for row in checker.rows(daybook.sqlite_file)}
+        self.assertEqual(sorted(was), sorted(ids))
+        self.assertEqual({row["id"]: row for row in checker.rows(last)}, was)
 
 
 if __name__ == "__main__":
