@@ -254,6 +254,44 @@ void add_parked(CLI::App& app, Choices& choices) {
   });
 }
 
+void add_hold(CLI::App& app, Choices& choices) {
+  CLI::App* command = app.add_subcommand(
+      "hold", "Legal holds: nobody can delete the object of a held record, whatever its retention");
+  add_server_options(*command, choices, "30s");
+  const auto run_with = [&choices](HoldOptions::Action action) {
+    return [&choices, action] {
+      choices.command = [&choices, action] {
+        choices.hold.action = action;
+        choices.hold.server = server_of(choices, "30s");
+        choices.hold.json = choices.json;
+        return run_hold(choices.hold);
+      };
+    };
+  };
+  CLI::App* set = command->add_subcommand("set", "Sets them");
+  CLI::App* release = command->add_subcommand("release", "Releases them");
+  CLI::App* show = command->add_subcommand("show", "Shows holds and retention");
+  for (CLI::App* sub : {set, release, show}) {
+    sub->add_option("ID", choices.hold.ids, "Record ids")->required()->type_name("");
+    sub->fallthrough();
+  }
+  for (CLI::App* sub : {set, release}) {
+    sub->add_option("--reason", choices.hold.reason, "Why; the server logs it")->type_name("TEXT");
+  }
+  set->callback(run_with(HoldOptions::Action::set));
+  release->callback(run_with(HoldOptions::Action::release));
+  show->callback(run_with(HoldOptions::Action::show));
+  command->require_subcommand(1);
+  command->footer(
+      "Holds are kept by the object store: an S3 bucket made with Object Lock. A record that is "
+      "not\n"
+      "archived yet has no object to hold.\n"
+      "\n"
+      "Examples:\n"
+      "  daybook hold set 019a9c3e-7d10-7abc-8def-0123456789ab --reason \"case 4711\"\n"
+      "  daybook ls --all --source /till/3 --json | jq -r .id | xargs daybook hold set");
+}
+
 void add_salvage(CLI::App& app, Choices& choices) {
   CLI::App* command = app.add_subcommand(
       "salvage", "Payloads that were refused after they had arrived, kept on this node's disk");
@@ -329,6 +367,7 @@ int run_command_line(int argument_count, const char* const* arguments) {
   add_get(app, choices);
   add_ls(app, choices);
   add_parked(app, choices);
+  add_hold(app, choices);
   add_salvage(app, choices);
   add_status(app, choices);
   add_doctor(app, choices);

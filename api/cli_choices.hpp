@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "api/cli_fsck.hpp"
+#include "api/cli_hold.hpp"
 #include "api/cli_metadata.hpp"
 #include "api/cli_post.hpp"
 #include "api/cli_records.hpp"
@@ -31,6 +32,7 @@ struct Choices {
   GetOptions get;
   ListOptions list;
   ParkedOptions parked;
+  HoldOptions hold;
   SalvageOptions salvage;
   FsckOptions fsck;
   MetadataOptions metadata;

@@ -1,5 +1,6 @@
 // `daybook doctor`: probes the machine and everything the configuration points at, and says what to
-// do about each finding. It changes nothing but for a temporary file it removes again.
+// do about each finding. It changes nothing but for a temporary file it
+// removes again, and the probe's objects in an S3 archive.
 #pragma once
 
 #include <string>

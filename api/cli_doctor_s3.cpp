@@ -1,15 +1,15 @@
-// The doctor's questions to an S3 service: do endpoint, bucket and keys work together, and where do
-// the keys come from? They are asked once, through the store that serve would use, so that both see
-// the same signature, certificate and clock.
+// The doctor's questions to an S3 service: do endpoint, bucket and keys work together, where do the
+// keys come from, and what does the store honour? They are asked once, through the store that serve
+// would use, so that both see the same signature, certificate and clock.
+#include <algorithm>
+
 #include "api/cli_doctor.hpp"
-#include "api/object_store.hpp"
+#include "api/store_probe.hpp"
 #include "core/text.hpp"
-#include "io/worker_pool.hpp"
+#include "io/runtime.hpp"
 
 namespace daybook::api {
 namespace {
-
-using core::Result;
 
 // What the probe showed beside its outcome.
 struct Seen {
@@ -26,16 +26,6 @@ AwsEvents watch(Seen& seen) {
   };
   events.on_clock_offset = [&seen](core::Duration offset) { seen.clock_offset = offset; };
   return events;
-}
-
-// The store closes its connections when this frame goes, which lets the runtime's loop end.
-core::Task<Result<std::string>> probe_store(io::IoRuntime& runtime, core::Workers& workers,
-                                            const core::Config& config, Seen& seen) {
-  auto store = open_object_store(config, runtime, workers, false, watch(seen));
-  if (!store) co_return pass(std::move(store));
-  auto probed = co_await (*store)->probe(runtime.steady_now() + std::chrono::seconds(10));
-  if (!probed) co_return pass(std::move(probed));
-  co_return (*store)->describe();
 }
 
 struct Mend {
@@ -70,6 +60,9 @@ constexpr Mend kMends[] = {
     {"certificate is not yet valid", "Set this machine's clock: timedatectl set-ntp true"},
     {"certificate is not accepted", "Renew the store's certificate"},
     {"AccessDenied", "Let the key's policy allow s3:ListBucket, s3:GetObject and s3:PutObject"},
+    {"archive.lock_mode", "ops/README.md says how to make a bucket with Object Lock"},
+    {"archive.s3_encryption", "ops/README.md says what each store supports"},
+    {"asks for: ", "ops/README.md says what each store supports"},
     {"cannot connect", "Check archive.s3_endpoint, and that the store runs and is reachable"},
 };
 
@@ -93,17 +86,8 @@ void Doctor::examine_s3() {
     return note(Verdict::warn, subject, "not asked, because the runtime does not work",
                 "Mend the runtime first");
   }
-  io::IoRuntime runtime;
   Seen seen;
-  std::optional<Result<std::string>> outcome;
-  {
-    io::WorkerPool workers(runtime, 1, "daybook-doctor");
-    runtime.spawn([](io::IoRuntime& owner, core::Workers& pool, const core::Config& config,
-                     Seen& also, std::optional<Result<std::string>>& out) -> core::Task<> {
-      out.emplace(co_await probe_store(owner, pool, config, also));
-    }(runtime, workers, config_, seen, outcome));
-    runtime.run();
-  }
+  const StoreReport report = probe_object_store(config_, watch(seen));
   if (!config_.archive_s3_access_key.empty()) seen.source = "the settings";
   if (!seen.source.empty()) {
     note(Verdict::ok, "s3 credentials",
@@ -118,13 +102,20 @@ void Doctor::examine_s3() {
              " this machine's; requests are signed with the store's time",
          "Set this machine's clock: timedatectl set-ntp true");
   }
-  if (*outcome) {
-    return note(
-        Verdict::ok, subject,
-        **outcome + " answers to these keys; whether they may write shows at the first record");
+  if (report.verdict) {
+    note(Verdict::ok, subject, report.store + " answers to these keys, and they may write");
+  } else {
+    const std::string& detail = report.verdict.error().detail;
+    note(Verdict::fail, subject, detail, mend_of(detail, config_));
   }
-  const std::string& detail = outcome->error().detail;
-  note(Verdict::fail, subject, detail, mend_of(detail, config_));
+  for (const core::StoreFact& fact : report.facts) {
+    if (fact.finding == "unknown" && !report.verdict) continue;
+    std::string name = fact.name;
+    std::ranges::replace(name, '_', ' ');
+    note(fact.good ? Verdict::ok : Verdict::warn, "s3 " + name,
+         fact.finding + (fact.detail.empty() ? "" : ": " + fact.detail),
+         "Choose a store that does, or change the setting");
+  }
 }
 
 }  // namespace daybook::api

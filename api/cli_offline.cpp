@@ -41,7 +41,8 @@ void add_doctor(CLI::App& app, Choices& choices) {
   command->add_flag("--json", choices.json, "JSON instead of text, for scripts");
   command->footer(
       "Each line is ok, warn or FAIL; below it stands what to do. Exits with 1 where anything\n"
-      "failed. It changes nothing.");
+      "failed. It changes nothing, except that an S3 archive gets the probe's two small objects\n"
+      "(daybook-probe, daybook-probe-write), as it does at each start.");
   command->callback([&choices] {
     choices.command = [&choices] { return run_doctor(sources_of(choices), choices.json); };
   });

@@ -5,6 +5,7 @@
 
 #include "api/config_loader.hpp"
 #include "api/config_settings.hpp"
+#include "api/s3_settings.hpp"
 #include "core/text.hpp"
 #include "storage/postgres_settings.hpp"
 
@@ -111,6 +112,7 @@ void check_archive(const core::Config& config, std::vector<std::string>& broken)
     broken.push_back("archive.prefix: " + toml_quote(prefix) +
                      " may have letters, digits, '.', '_', '-' and single '/' inside.");
   }
+  check_s3_options(config, broken);
   if (config.archive_kind != "s3") return;
   const std::string& endpoint = config.archive_s3_endpoint;
   if (!endpoint.empty() &&

@@ -46,6 +46,8 @@ constexpr Choices kChoices[] = {
      {"auto", "static", "environment", "web_identity", "profile", "container", "instance"},
      7},
     {"metadata", "kind", {"sqlite", "postgresql", "dynamodb"}, 3},
+    {"archive", "lock_mode", {"none", "governance", "compliance"}, 3},
+    {"archive", "s3_encryption", {"none", "sse-s3", "sse-kms"}, 3},
     {"log", "level", {"trace", "debug", "info", "warn", "error"}, 5},
 };
 

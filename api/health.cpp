@@ -4,6 +4,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "api/s3_settings.hpp"
 #include "core/retry.hpp"
 #include "core/text.hpp"
 
@@ -121,7 +122,10 @@ std::vector<Check> Health::checks() const {
     all.push_back(make_check("spool", false, services_.spool->health()));
   }
   all.push_back(make_check("disk", true, disk_));
-  all.push_back(make_check("object_store", false, objects_));
+  // A store that cannot protect what it is given is no outage that passes: somebody has to act.
+  const bool unprotected = !objects_ && objects_.error().code == core::Code::misconfigured &&
+                           promises_protection(config_);
+  all.push_back(make_check("object_store", unprotected, objects_));
   all.push_back(make_check("metadata", false, metadata_));
   return all;
 }

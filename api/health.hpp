@@ -1,7 +1,8 @@
 // Health: what Daybook depends on, each with its state and the sentence that says what to do.
 // "Required" dependencies decide whether records are accepted; the others only delay the archive,
 // because an acknowledged record waits safely in the buffer. A buffer that is away is not required
-// while the spool has room; one with wrong settings is, because somebody has to mend it.
+// while the spool has room; one with wrong settings is, because somebody has to mend it. So is an
+// object store that cannot give the locks or the encryption that the settings promise.
 // I/O thread only.
 #pragma once
 

@@ -1,5 +1,6 @@
 #include "api/object_store.hpp"
 
+#include "api/s3_settings.hpp"
 #include "storage/file_store.hpp"
 #include "storage/s3_store.hpp"
 
@@ -32,6 +33,10 @@ core::Result<std::unique_ptr<core::ObjectStore>> open_object_store(const core::C
                                       disk_workers, std::move(events));
     settings.ca_file = config.archive_s3_ca_file;
     settings.connections = config.archive_s3_connections;
+    settings.prefix = config.archive_prefix;
+    settings.options = s3_options(config);
+    settings.multipart_threshold = config.archive_s3_multipart_threshold;
+    settings.part_bytes = config.archive_s3_multipart_part;
     auto store = storage::S3Store::open(std::move(settings), runtime, disk_workers);
     if (!store) return pass(std::move(store));
     return std::unique_ptr<core::ObjectStore>(std::move(*store));

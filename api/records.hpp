@@ -43,6 +43,10 @@ class Records {
   // Throws one parked record away; wants a reason, and keeps it.
   core::Task<int> drop(io::HttpExchange& exchange);
 
+  // The locks of the stored object; its legal hold set or released (?status=on|off).
+  core::Task<int> show_hold(io::HttpExchange& exchange, std::string id);
+  core::Task<int> change_hold(io::HttpExchange& exchange, std::string id);
+
   // Waits until the record is archived or indexed. False when it is not by then.
   core::Task<bool> wait_for(core::RecordId id, Level level, core::Deadline deadline);
 
@@ -59,6 +63,8 @@ class Records {
   core::Task<core::Result<std::optional<Found>>> find_spooled(core::RecordId id);
   core::Task<core::Result<void>> long_poll(const core::http::RequestHead& head,
                                            const std::string& id);
+  // The row of a record that has an object; in_flight where it has none yet.
+  core::Task<core::Result<core::MetadataRow>> stored_row(std::string id);
   core::Task<core::Result<core::DroppedRecord>> account_for(core::RecordId id);
   [[nodiscard]] std::string state_of(const Found& found) const;
   core::Task<core::Result<core::ByteVector>> read_stored(const Found& found, std::uint64_t offset,

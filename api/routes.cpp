@@ -37,6 +37,7 @@ enum class Page {
   records,
   record,
   payload,
+  hold,
   parked,
   parked_record,
   replay,
@@ -61,6 +62,7 @@ Task<> Routes::handle(io::HttpExchange& exchange) {
       Route{"/v1/records", Page::records, "GET, HEAD, POST"},
       Route{"/v1/records/{id}", Page::record, "GET, HEAD"},
       Route{"/v1/records/{id}/payload", Page::payload, "GET, HEAD"},
+      Route{"/v1/records/{id}/hold", Page::hold, "GET, HEAD, POST"},
       Route{"/v1/parked", Page::parked, "GET, HEAD"},
       Route{"/v1/parked/replay", Page::replay, "POST"},
       Route{"/v1/parked/drop", Page::drop, "POST"},
@@ -111,7 +113,8 @@ Task<int> Routes::dispatch(io::HttpExchange& exchange, const Route& route, std::
   const core::http::RequestHead& head = exchange.head();
   const bool read = head.method == "GET" || head.method == "HEAD";
   const bool write = head.method == "POST";
-  const bool acts = route.page == Page::replay || route.page == Page::drop;
+  const bool acts =
+      route.page == Page::replay || route.page == Page::drop || (route.page == Page::hold && write);
   if (!(read && !acts) && !(write && acts)) {
     const bool takes_none = route.page == Page::records && write;
     io::HttpAnswer answer =
@@ -128,6 +131,9 @@ Task<int> Routes::dispatch(io::HttpExchange& exchange, const Route& route, std::
       co_return co_await services_.records.show(exchange, std::move(id));
     case Page::payload:
       co_return co_await services_.records.payload(exchange, std::move(id));
+    case Page::hold:
+      if (write) co_return co_await services_.records.change_hold(exchange, std::move(id));
+      co_return co_await services_.records.show_hold(exchange, std::move(id));
     case Page::parked:
       co_return co_await services_.records.parked(exchange);
     case Page::replay:

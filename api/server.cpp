@@ -10,6 +10,7 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include "api/archive_keeper.hpp"
 #include "api/auditor.hpp"
 #include "api/aws_log.hpp"
 #include "api/file_limit.hpp"
@@ -25,6 +26,8 @@
 #include "api/reconciler.hpp"
 #include "api/records.hpp"
 #include "api/routes.hpp"
+#include "api/s3_settings.hpp"
+#include "api/store_probe.hpp"
 #include "core/faults.hpp"
 #include "core/limits.hpp"
 #include "core/pipeline/pipeline.hpp"
@@ -177,6 +180,7 @@ class Server {
   std::unique_ptr<Ladder> ladder_;
   std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<Auditor> auditor_;
+  std::unique_ptr<ArchiveKeeper> keeper_;
   std::unique_ptr<Ingest> ingest_;
   std::unique_ptr<Records> records_;
   std::unique_ptr<Routes> routes_;
@@ -280,6 +284,7 @@ void Server::make_watchers() {
   if (role_ != Role::ingest) {
     auditor_ = std::make_unique<Auditor>(
         Auditor::Services{runtime_, workers_, *objects_, *metadata_, metrics_}, config_);
+    keeper_ = std::make_unique<ArchiveKeeper>(runtime_, *objects_);
   }
 }
 
@@ -291,6 +296,7 @@ int Server::run() {
   if (spool_replay_) runtime_.spawn(spool_replay_->run());
   if (reconciler_) runtime_.spawn(reconciler_->run());
   if (auditor_) runtime_.spawn(auditor_->run());
+  if (keeper_) runtime_.spawn(keeper_->run());
   if (pipeline_) pipeline_->start();
   runtime_.run();
   spdlog::info("daybook has stopped");
@@ -313,6 +319,7 @@ Task<> Server::stop() {
   health_->close();
   if (reconciler_) reconciler_->close();
   if (auditor_) auditor_->close();
+  if (keeper_) keeper_->close();
   buffer_->close();
   if (drained) co_return;
   spdlog::warn(
@@ -372,6 +379,15 @@ void Server::refresh_metrics() {
   metrics_.set(metrics_.build_info, 1, {{"version", DAYBOOK_VERSION}});
 }
 
+boost::json::object facts_json(const std::vector<core::StoreFact>& facts) {
+  boost::json::object all;
+  for (const core::StoreFact& fact : facts) {
+    all[fact.name] = boost::json::object{
+        {"finding", fact.finding}, {"good", fact.good}, {"detail", fact.detail}};
+  }
+  return all;
+}
+
 std::string Server::status_json() {
   namespace json = boost::json;
   const core::BufferStats& stats = buffer_->last_stats();
@@ -413,8 +429,9 @@ std::string Server::status_json() {
                              {"bytes", spool_ ? spool_->bytes() : 0},
                              {"quarantined", spool_ ? spool_->quarantined() : 0}}},
       {"pipeline", json::object{{"in_flight", std::move(in_flight)}}},
-      {"stores",
-       json::object{{"archive", objects_->describe()}, {"metadata", metadata_->describe()}}},
+      {"stores", json::object{{"archive", objects_->describe()},
+                              {"archive_honours", facts_json(objects_->facts())},
+                              {"metadata", metadata_->describe()}}},
       {"memory", json::object{{"in_flight_bytes", memory_.used()},
                               {"max_bytes", memory_.total()},
                               {"resident_bytes", resident_bytes()}}},
@@ -469,6 +486,18 @@ void plan_faults() {
 #endif
 }
 
+// Refuses a store that cannot protect what the settings promise to protect. One that is away is no
+// reason: nothing is archived before it has been asked, and records wait in the buffer.
+Result<void> check_store(const core::Config& config) {
+  if (!promises_protection(config)) return {};
+  const StoreReport report = probe_object_store(config);
+  if (report.verdict) return {};
+  if (report.verdict.error().code == core::Code::misconfigured) return report.verdict;
+  spdlog::warn("object store: {}; whether it keeps what the settings promise shows later",
+               report.verdict.error().detail);
+  return {};
+}
+
 }  // namespace
 
 int serve(const core::Config& config, Role role) {
@@ -481,6 +510,10 @@ int serve(const core::Config& config, Role role) {
   const auto users = memory_users(config, worker_threads(config));
   if (auto fits = check_memory(users, config.node_memory_max); !fits) {
     spdlog::critical("{}", fits.error().detail);
+    return 1;
+  }
+  if (auto safe = check_store(config); !safe) {
+    spdlog::critical("{}", safe.error().detail);
     return 1;
   }
   auto node = Node::open(config.node_data_dir, role);

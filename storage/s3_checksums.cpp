@@ -41,12 +41,17 @@ std::optional<std::string_view> whole_checksum(const core::http::Fields& answer,
 
 }  // namespace
 
-bool confirms(const core::http::Fields& answer, core::Bytes md5, const core::Sha256& sha256) {
+bool names_bytes(const core::http::Fields& answer, std::string_view etag,
+                 const core::Sha256& sha256) {
   if (const auto stated = whole_checksum(answer, kSha256Field)) {
     return *stated == core::to_base64(sha256.bytes);
   }
-  const auto etag = answer.find("etag");
-  return etag && core::equals_ignoring_case(unquoted(*etag), core::to_hex(md5));
+  const auto stated = answer.find("etag");
+  return stated && core::equals_ignoring_case(unquoted(*stated), etag);
+}
+
+bool confirms(const core::http::Fields& answer, core::Bytes md5, const core::Sha256& sha256) {
+  return names_bytes(answer, core::to_hex(md5), sha256);
 }
 
 bool states_checksum(const core::http::Fields& answer) {

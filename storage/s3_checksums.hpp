@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "core/digest.hpp"
 #include "core/http/message.hpp"
@@ -15,6 +16,9 @@ namespace daybook::storage {
 // other ETags (encrypted or multipart objects); that proves nothing either way.
 [[nodiscard]] bool confirms(const core::http::Fields& answer, core::Bytes md5,
                             const core::Sha256& sha256);
+// The same for an object whose ETag is not the MD5 of its bytes: one of several parts.
+[[nodiscard]] bool names_bytes(const core::http::Fields& answer, std::string_view etag,
+                               const core::Sha256& sha256);
 
 // Whether the bytes of a GET agree with the checksums beside them (SHA-256 and CRC-32; a checksum
 // of checksums, "…-3", says nothing about the whole). Empty: they do; otherwise what does not.

@@ -6,6 +6,7 @@
 #include "core/limits.hpp"
 #include "core/text.hpp"
 #include "storage/blocking_call.hpp"
+#include "storage/s3_call.hpp"
 #include "storage/s3_checksums.hpp"
 #include "storage/s3_errors.hpp"
 #include "storage/s3_fields.hpp"
@@ -22,9 +23,6 @@ using core::Retry;
 // The largest payload, incompressible, with its envelope, frame heads and seek table.
 constexpr std::uint64_t kObjectBytesMax = core::limits::kBodyBytesCeiling + 4 * core::MiB;
 
-// Answers that are no object: error documents and lists of one key.
-constexpr std::uint64_t kDocumentBytesMax = 1 * core::MiB;
-
 // A list of 1000 keys of 1 KiB, each with its entry's other words.
 constexpr std::uint64_t kListBytesMax = 8 * core::MiB;
 
@@ -32,23 +30,12 @@ constexpr std::uint64_t kListBytesMax = 8 * core::MiB;
 // trip instead of the body. Smaller ones are on their way before an answer could come.
 constexpr std::uint64_t kExpectContinueBytes = 1 * core::MiB;
 
-// Hashing less than this holds up the I/O thread for less time than handing it to a worker would.
-constexpr std::uint64_t kInlineHashBytes = 64 * core::KiB;
-
 core::Failure fail(Code code, Retry retry, std::string detail) {
   return core::fail(code, Origin::object_store, retry, std::move(detail));
 }
 
 core::Failure range_past_end(const std::string& doing) {
   return fail(Code::invalid_argument, Retry::never, doing + ": the object ends before this range.");
-}
-
-// The Error of an answer that is not a success.
-core::Error error_of(const io::HttpResponse& response, std::string_view doing) {
-  S3ErrorDocument document = parse_s3_error(response.body).value_or(S3ErrorDocument{});
-  const auto region = response.head.fields.find("x-amz-bucket-region");
-  if (document.region.empty() && region && is_printable(*region)) document.region = *region;
-  return classify_s3(response.head.status, document, doing);
 }
 
 Result<void> check_settings(const S3Store::Settings& settings, const io::Url& url) {
@@ -83,16 +70,26 @@ std::string host_of(const S3Store::Settings& settings, const io::Url& url) {
 
 }  // namespace
 
-// One request, before it is signed. Empty key: the bucket itself.
-struct S3Store::Call {
-  std::string method{};
-  std::string key{};
-  core::sigv4::NamedValues query{};
-  core::sigv4::NamedValues fields{};
-  core::Slices body{};
-  core::Sha256 sha256 = core::sha256(core::Bytes{});
-  std::uint64_t response_bytes_max = kDocumentBytesMax;
-};
+core::Failure s3_failure(Code code, Retry retry, std::string detail) {
+  return fail(code, retry, std::move(detail));
+}
+
+core::Error s3_error_of(const io::HttpResponse& response, std::string_view doing) {
+  S3ErrorDocument document = parse_s3_error(response.body).value_or(S3ErrorDocument{});
+  const auto region = response.head.fields.find("x-amz-bucket-region");
+  if (document.region.empty() && region && is_printable(*region)) document.region = *region;
+  return classify_s3(response.head.status, document, doing);
+}
+
+bool is_s3_success(const io::HttpResponse& response) {
+  return response.head.status == 200 && !parse_s3_error(response.body);
+}
+
+void S3Store::Call::set_document(std::string_view text) {
+  body = {core::as_bytes(text)};
+  sha256 = core::sha256(body);
+  fields.emplace_back("Content-MD5", core::to_base64(core::md5(body)));
+}
 
 Result<std::unique_ptr<S3Store>> S3Store::open(Settings settings, io::IoRuntime& runtime,
                                                core::Workers& workers) {
@@ -115,7 +112,9 @@ S3Store::S3Store(Settings settings, io::Url url, io::IoRuntime& runtime, core::W
       url_(std::move(url)),
       host_(host_of(settings_, url_)),
       runtime_(runtime),
-      workers_(workers) {
+      workers_(workers),
+      options_(settings_.options),
+      learned_(runtime.make_signal()) {
   const std::string server =
       settings_.virtual_host ? settings_.bucket + "." + url_.host : url_.host;
   io::HttpClient::Settings client;
@@ -181,80 +180,13 @@ core::Task<Result<io::HttpResponse>> S3Store::send_signed(Call call, AwsSigner::
   co_return core::Failure(std::move(error));
 }
 
-core::Task<Result<core::ObjectVersion>> S3Store::put(core::PutObject object,
-                                                     core::Deadline deadline) {
-  auto sound = check_s3_key(object.key);
-  if (sound) sound = check_metadata(object);
-  if (!sound) co_return pass(sound);
-
-  using Md5 = std::array<std::byte, 16>;
-  Result<Md5> md5;
-  if (core::total_bytes(object.body) <= kInlineHashBytes) {
-    md5 = core::md5(object.body);
-  } else {
-    md5 = co_await call_on<Md5>(workers_, Origin::object_store,
-                                [body = object.body]() -> Result<Md5> { return core::md5(body); });
-  }
-  if (!md5) co_return pass(md5);
-
-  Call call{.method = "PUT", .key = object.key, .body = object.body, .sha256 = object.sha256};
-  call.fields.emplace_back("Content-Type", content_type_of(object));
-  call.fields.emplace_back("Content-MD5", core::to_base64(*md5));
-  for (const auto& [name, value] : object.metadata) {
-    call.fields.emplace_back("x-amz-meta-" + name, squeezed(value));
-  }
-  const auto response = co_await send(std::move(call), deadline);
-  if (!response) co_return pass(response);
-
-  const std::string doing = "PUT " + settings_.bucket + "/" + object.key;
-  if (response->head.status != 200 || parse_s3_error(response->body)) {
-    core::Error error = error_of(*response, doing);
-    if (error.code == Code::not_found) {
-      error.code = Code::misconfigured;
-      error.detail += " Check archive.s3_endpoint and archive.s3_bucket.";
-    }
-    co_return core::Failure(std::move(error));
-  }
-  const core::http::Fields& fields = response->head.fields;
-  core::ObjectVersion stored{"s3://" + settings_.bucket + "/" + object.key,
-                             std::string(fields.find("x-amz-version-id").value_or(""))};
-  if (stored.version == "null") stored.version.clear();  // S3's word for none
-  if (!confirms(fields, *md5, object.sha256)) {
-    auto same = co_await read_back(object.key, stored.version, object.sha256, deadline);
-    if (!same) co_return pass(same);
-  }
-  co_return stored;
-}
-
-core::Task<Result<void>> S3Store::read_back(std::string key, std::string version,
-                                            core::Sha256 sha256, core::Deadline deadline) {
-  const auto body = co_await get_version(key, version, deadline);
-  if (!body && body.error().code != Code::not_found) {
-    core::Error error = body.error();
-    if (error.retry == Retry::safe) error.retry = Retry::unknown_outcome;
-    error.detail = "The store did not confirm the bytes it took, and reading them back failed: " +
-                   error.detail;
-    co_return core::Failure(std::move(error));
-  }
-  if (body) {
-    const auto found = co_await call_on<core::Sha256>(
-        workers_, Origin::object_store,
-        [bytes = core::Bytes(*body)]() -> Result<core::Sha256> { return core::sha256(bytes); });
-    if (!found) co_return pass(found);
-    if (*found == sha256) co_return Result<void>{};
-  }
-  co_return fail(Code::damaged, Retry::safe,
-                 "PUT " + settings_.bucket + "/" + key + ": the store answered 200, but " +
-                     (body ? "holds other bytes." : "has no such object."));
-}
-
 core::Task<Result<core::ObjectInfo>> S3Store::head(std::string key, core::Deadline deadline) {
   auto sound = check_s3_key(key);
   if (!sound) co_return pass(sound);
   const auto response = co_await send({.method = "HEAD", .key = key}, deadline);
   if (!response) co_return pass(response);
   const std::string doing = "HEAD " + settings_.bucket + "/" + key;
-  if (response->head.status != 200) co_return core::Failure(error_of(*response, doing));
+  if (response->head.status != 200) co_return core::Failure(s3_error_of(*response, doing));
   if (response->head.fields.count("content-length") == 0) {
     co_return fail(Code::unavailable, Retry::safe, doing + ": the store did not name the size.");
   }
@@ -281,7 +213,7 @@ core::Task<Result<core::ByteVector>> S3Store::get_version(std::string key, std::
   if (response->head.status == 206) {
     co_return fail(Code::damaged, Retry::safe, doing + ": the store sent a part of the object.");
   }
-  if (response->head.status != 200) co_return core::Failure(error_of(*response, doing));
+  if (response->head.status != 200) co_return core::Failure(s3_error_of(*response, doing));
   if (states_checksum(response->head.fields)) {
     const auto wrong = co_await call_on<std::string>(
         workers_, Origin::object_store, [answer = &*response]() -> Result<std::string> {
@@ -320,7 +252,7 @@ core::Task<Result<core::ByteVector>> S3Store::get_range(std::string key, core::B
     const auto start = body.begin() + static_cast<std::ptrdiff_t>(range.offset);
     co_return core::ByteVector(start, start + static_cast<std::ptrdiff_t>(range.length));
   }
-  if (response->head.status != 206) co_return core::Failure(error_of(*response, doing));
+  if (response->head.status != 206) co_return core::Failure(s3_error_of(*response, doing));
   const auto sent = parse_content_range(response->head.fields.find("content-range").value_or(""));
   if (sent && sent->total && *sent->total <= last) co_return range_past_end(doing);
   if (!sent || sent->first != range.offset || sent->last != last || body.size() != range.length) {
@@ -350,7 +282,7 @@ core::Task<Result<std::vector<core::ListedObject>>> S3Store::list(std::string pr
     const auto response = co_await send(std::move(call), deadline);
     if (!response) co_return pass(response);
     if (response->head.status != 200 || parse_s3_error(response->body)) {
-      core::Error error = error_of(*response, doing);
+      core::Error error = s3_error_of(*response, doing);
       if (error.code == Code::not_found) error.code = Code::misconfigured;
       co_return core::Failure(std::move(error));
     }
@@ -358,6 +290,7 @@ core::Task<Result<std::vector<core::ListedObject>>> S3Store::list(std::string pr
     if (!page) co_return pass(std::move(page));
     for (S3ListPage::Object& object : page->objects) {
       const std::string& last = found.empty() ? after : found.back().key;
+      if (is_probe_key(object.key)) continue;
       if (object.key <= last || !object.key.starts_with(prefix) || found.size() == max) {
         co_return fail(Code::damaged, Retry::never,
                        doing + ": the store names " + object.key + " where it does not belong.");
@@ -369,7 +302,7 @@ core::Task<Result<std::vector<core::ListedObject>>> S3Store::list(std::string pr
   }
 }
 
-core::Task<Result<void>> S3Store::probe(core::Deadline deadline) {
+core::Task<Result<void>> S3Store::probe_bucket(core::Deadline deadline) {
   auto response = co_await send({.method = "HEAD"}, deadline);
   if (!response) co_return pass(response);
   if (response->head.status == 200) co_return Result<void>{};
@@ -378,7 +311,7 @@ core::Task<Result<void>> S3Store::probe(core::Deadline deadline) {
       co_await send({.method = "GET", .query = {{"list-type", "2"}, {"max-keys", "1"}}}, deadline);
   if (!response) co_return pass(response);
   if (response->head.status == 200) co_return Result<void>{};
-  core::Error error = error_of(*response, "probing the bucket " + settings_.bucket);
+  core::Error error = s3_error_of(*response, "probing the bucket " + settings_.bucket);
   if (error.code == Code::not_found) {
     error.code = Code::misconfigured;
     error.detail += " Check archive.s3_endpoint and archive.s3_bucket.";

@@ -37,8 +37,13 @@ std::map<std::string, std::string> object_metadata(const Envelope& envelope) {
 
 PutObject archive_request(const Envelope& envelope, Slices stored, const Sha256& stored_sha256,
                           std::string_view prefix) {
-  return {object_key(envelope, prefix), std::move(stored), stored_sha256, envelope.content_type,
-          object_metadata(envelope)};
+  return {.key = object_key(envelope, prefix),
+          .body = std::move(stored),
+          .sha256 = stored_sha256,
+          .content_type = envelope.content_type,
+          .metadata = object_metadata(envelope),
+          .tenant = envelope.tenant,
+          .received_at = envelope.received_at};
 }
 
 MetadataRow row_of(const Passage& passage, WallTime indexed_at) {

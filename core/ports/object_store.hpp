@@ -3,6 +3,8 @@
 // on the fake):
 // - put is atomic and idempotent: an object is seen whole or not at all, and the same bytes
 //   under the same key may be put again. When put succeeds the store has confirmed the bytes.
+// - Other bytes under a key that exists: Code::conflict and the object stays, where the store can
+//   tell; elsewhere they replace it. Keys are made of record ids, so only a fault gets there.
 // - list sees every object whose put had ended when list began, and no part of one that runs.
 // - Errors have origin object_store. A deadline that passes is Code::timeout, retry
 // unknown_outcome.
@@ -27,6 +29,8 @@ struct PutObject {
   Sha256 sha256;    // of body
   std::string content_type;
   std::map<std::string, std::string> metadata;  // lower-case names, printable ASCII values
+  std::string tenant{};                         // whose it is; retention may differ by tenant
+  std::optional<WallTime> received_at{};        // retention counts from here; nullopt = it has none
 };
 
 struct ObjectVersion {
@@ -45,6 +49,21 @@ struct ListedObject {
   std::string location;  // as put answered it
 
   friend bool operator==(const ListedObject&, const ListedObject&) = default;
+};
+
+// Write-once protection of one object.
+struct ObjectLock {
+  std::string mode;  // "governance" | "compliance"; empty = no retention
+  std::optional<WallTime> retain_until;
+  bool held = false;  // a legal hold is on it, with or without retention
+};
+
+// One thing that was found out about a store, for people and scripts.
+struct StoreFact {
+  std::string name;     // "conditional_put"
+  std::string finding;  // one or two words: "yes", "no", "unknown", "compliance"
+  std::string detail;   // a sentence; may be empty
+  bool good = true;     // false: not what the settings ask for
 };
 
 struct ByteRange {
@@ -70,6 +89,14 @@ class ObjectStore {
                                                        std::size_t max, Deadline deadline) = 0;
   // Cheap proof that the store can be reached and written to with these settings.
   virtual Task<Result<void>> probe(Deadline deadline) = 0;
+  // The locks of one object; an empty version is the newest. A store without: Code::unsupported.
+  virtual Task<Result<ObjectLock>> lock_of(std::string key, std::string version, Deadline deadline);
+  // Sets or releases a legal hold; doing it twice is doing it once.
+  virtual Task<Result<void>> hold(std::string key, std::string version, bool on, Deadline deadline);
+  // Removes what writers that died long ago left behind; returns how many things.
+  virtual Task<Result<std::uint64_t>> clean_up(Deadline deadline);
+  // What has been found out about the store so far.
+  [[nodiscard]] virtual std::vector<StoreFact> facts() const { return {}; }
   // For people: "file:/…" or "s3://bucket at http://…".
   [[nodiscard]] virtual std::string describe() const = 0;
 };

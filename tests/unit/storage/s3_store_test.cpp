@@ -65,6 +65,7 @@ class Bench {
         }) {
     settings.endpoint = "http://127.0.0.1:" + std::to_string(server_.port());
     settings.bucket = "bucket";
+    settings.learns = false;
     settings.access_key = "key";
     settings.secret_key = "secret";
     store_ = S3Store::open(std::move(settings), runtime_, workers_).value();
