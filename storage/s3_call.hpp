@@ -34,6 +34,8 @@ struct S3Store::Call {
 [[nodiscard]] core::Failure s3_failure(core::Code code, core::Retry retry, std::string detail);
 // The Error of an answer that is not a success.
 [[nodiscard]] core::Error s3_error_of(const io::HttpResponse& response, std::string_view doing);
+// The same where something new was to be stored: what is not found then is the bucket.
+[[nodiscard]] core::Error s3_put_error_of(const io::HttpResponse& response, std::string_view doing);
 // A 200 with an error document in it is none.
 [[nodiscard]] bool is_s3_success(const io::HttpResponse& response);
 

@@ -1,5 +1,5 @@
-// S3Store's locks: retention and legal holds of objects that are there already. No request here is
-// sent to a bucket that is not known to have Object Lock: Swift's S3 front, for one, takes
+// S3Store's locks: retention, legal holds and tags of objects that are there already. No such
+// request is sent to a store that was not seen to have the thing: Swift's S3 front, for one, takes
 // PUT key?legal-hold for a PUT of the key and replaces the object by the document.
 #include <utility>
 
@@ -35,6 +35,12 @@ Task<Result<void>> S3Store::ensure_options(core::PutObject object, std::string v
     auto locked = co_await put_document(object.key, version, "retention",
                                         retention_document(*retention), deadline);
     if (!locked && options_.lock_required) co_return locked;
+  }
+  const auto tags = tags_of(options_, object.tenant);
+  const bool tagged = head.find("x-amz-tagging-count").value_or("0") != "0";
+  if (!tags.empty() && !tagged && findings_ && !findings_->forgot("archive.s3_tags")) {
+    co_return co_await put_document(object.key, version, "tagging", tagging_document(tags),
+                                    deadline);
   }
   co_return Result<void>{};
 }

@@ -41,6 +41,16 @@ core::Slices cut(const core::Slices& body, std::uint64_t offset, std::uint64_t l
   return part;
 }
 
+// An upload that is gone (aborted by somebody, or lost) is begun anew by the next attempt.
+core::Error error_of_part(const io::HttpResponse& response, const std::string& doing) {
+  core::Error error = s3_error_of(response, doing);
+  if (error.code == Code::not_found) {
+    error.code = Code::unavailable;
+    error.retry = Retry::safe;
+  }
+  return error;
+}
+
 struct Digests {
   core::Sha256 sha256;
   std::array<std::byte, 16> md5{};
@@ -76,14 +86,26 @@ Task<Result<core::ObjectVersion>> S3Store::put_in_parts(core::PutObject object,
   }
   const auto response = co_await send(std::move(call), deadline);
   if (!response) co_return pass(response);
-  if (!is_s3_success(*response)) co_return core::Failure(s3_error_of(*response, doing));
+  if (!is_s3_success(*response)) co_return core::Failure(s3_put_error_of(*response, doing));
   const auto upload = std::make_shared<Upload>();
   upload->object = std::move(object);
   upload->id = parse_upload_id(core::as_text(response->body));
   if (upload->id.empty()) {
     co_return s3_failure(Code::unavailable, Retry::safe, doing + ": the store named no upload.");
   }
-  auto stored = co_await fill(upload, deadline);
+  Result<core::ObjectVersion> stored;
+  // The answer to this request is the one that names the encryption of the whole.
+  if (!core::equals_ignoring_case(
+          response->head.fields.find("x-amz-server-side-encryption").value_or(""),
+          options_.encryption) &&
+      !options_.encryption.empty()) {
+    stored = s3_failure(Code::misconfigured, Retry::never,
+                        doing +
+                            ": the store does not say that it encrypts "
+                            "(archive.s3_encryption); nothing was stored.");
+  } else {
+    stored = co_await fill(upload, deadline);
+  }
   if (!stored) {
     // Should this fail too, clean_up finds the upload.
     static_cast<void>(
@@ -125,7 +147,7 @@ Task<Result<void>> S3Store::put_part(std::shared_ptr<Upload> upload, core::Slice
   if (!response) co_return pass(response);
   const std::string doing =
       "PUT " + settings_.bucket + "/" + upload->object.key + " part " + number;
-  if (!is_s3_success(*response)) co_return core::Failure(s3_error_of(*response, doing));
+  if (!is_s3_success(*response)) co_return core::Failure(error_of_part(*response, doing));
   done.etag = response->head.fields.find("etag").value_or("");
   if (done.etag.empty()) {
     co_return s3_failure(Code::damaged, Retry::safe,
@@ -151,7 +173,7 @@ Task<Result<core::ObjectVersion>> S3Store::complete(std::shared_ptr<Upload> uplo
   if (!response) co_return pass(response);
   if (!is_s3_success(*response)) {
     co_return core::Failure(
-        s3_error_of(*response, "POST " + settings_.bucket + "/" + object.key + "?uploadId"));
+        error_of_part(*response, "POST " + settings_.bucket + "/" + object.key + "?uploadId"));
   }
   core::Error error = std::move(stored).error();
   error.retry = Retry::unknown_outcome;

@@ -311,12 +311,7 @@ core::Task<Result<void>> S3Store::probe_bucket(core::Deadline deadline) {
       co_await send({.method = "GET", .query = {{"list-type", "2"}, {"max-keys", "1"}}}, deadline);
   if (!response) co_return pass(response);
   if (response->head.status == 200) co_return Result<void>{};
-  core::Error error = s3_error_of(*response, "probing the bucket " + settings_.bucket);
-  if (error.code == Code::not_found) {
-    error.code = Code::misconfigured;
-    error.detail += " Check archive.s3_endpoint and archive.s3_bucket.";
-  }
-  co_return core::Failure(std::move(error));
+  co_return core::Failure(s3_put_error_of(*response, "probing the bucket " + settings_.bucket));
 }
 
 }  // namespace daybook::storage

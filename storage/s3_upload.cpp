@@ -17,6 +17,15 @@ using core::Result;
 using core::Retry;
 using core::Task;
 
+core::Error s3_put_error_of(const io::HttpResponse& response, std::string_view doing) {
+  core::Error error = s3_error_of(response, doing);
+  if (error.code == Code::not_found) {
+    error.code = Code::misconfigured;
+    error.detail += " Check archive.s3_endpoint and archive.s3_bucket.";
+  }
+  return error;
+}
+
 Task<Result<S3Store::Md5>> S3Store::md5_of(core::Slices body) {
   if (core::total_bytes(body) <= kInlineHashBytes) co_return core::md5(body);
   co_return co_await call_on<Md5>(
@@ -87,14 +96,7 @@ Task<Result<core::ObjectVersion>> S3Store::put_whole(core::PutObject object, Md5
     }
     co_return same;
   }
-  if (!is_s3_success(*response)) {
-    core::Error error = s3_error_of(*response, doing);
-    if (error.code == Code::not_found) {
-      error.code = Code::misconfigured;
-      error.detail += " Check archive.s3_endpoint and archive.s3_bucket.";
-    }
-    co_return core::Failure(std::move(error));
-  }
+  if (!is_s3_success(*response)) co_return core::Failure(s3_put_error_of(*response, doing));
   core::ObjectVersion stored = stored_as(object.key, response->head.fields);
   if (!confirms(response->head.fields, md5, object.sha256)) {
     auto same = co_await read_back(object.key, stored.version, object.sha256, deadline);
