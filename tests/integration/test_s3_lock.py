@@ -139,7 +139,7 @@ class LockedArchive(harness.DaybookTest):
             **self.class_settings(), "node.data_dir": self.daybook.data_dir,
             "buffer.url": self.redis.url}.items()]
         run = self.command("doctor", "--json", *settings)
-        found = {finding["subject"]: finding for finding in json.loads(run.stdout)["findings"]}
+        found = {finding["subject"]: finding for finding in json.loads(run.stdout)}
         self.assertEqual(found["archive (s3)"]["verdict"], "ok", run.stdout)
         self.assertIn("governance", found["s3 object lock"]["detail"])
 
@@ -168,7 +168,7 @@ class LockedArchive(harness.DaybookTest):
             Bucket=PLAIN, Key=row["object"]["key"]))
 
     def test_a_store_that_was_away_at_start_is_judged_when_it_is_back(self):
-        late = self.other("late", {"archive.s3_bucket": PLAIN})
+        late = self.other("late", {"archive.s3_bucket": PLAIN, "archive.prefix": "late"})
         bring_back = self.store.kill_front()
         try:
             late.start(wait_ready=False)
@@ -181,7 +181,7 @@ class LockedArchive(harness.DaybookTest):
         self.assertEqual(late.readiness()[0], 503)
         receipt = client.post(late.port, b"waits").json()
         self.assertEqual(receipt["state"], "buffered")
-        self.assertEqual(self.s3.list_objects_v2(Bucket=PLAIN, Prefix="records/default")
+        self.assertEqual(self.s3.list_objects_v2(Bucket=PLAIN, Prefix="late/default")
                          ["KeyCount"], 0)
 
 

@@ -9,6 +9,7 @@
 #include "io/worker_pool.hpp"
 #include "storage/s3_store.hpp"
 #include "tests/contract/payloads.hpp"
+#include "tests/contract/run_task.hpp"
 #include "tests/unit/io/run_on_io.hpp"
 #include "tests/unit/storage/s3_fake_bucket.hpp"
 

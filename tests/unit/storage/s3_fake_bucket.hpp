@@ -22,11 +22,11 @@ class FakeBucket {
     Manner conditional_put = Manner::honours;
     Manner checksums = Manner::ignores;
     bool versioned = false;
-    bool locks = false;                      // ?object-lock says Enabled
-    bool knows_subresources = true;          // false: answers ?object-lock and the like with a list
-    std::vector<std::string> forgets;        // beginnings of field names that it takes and drops
-    std::vector<std::string> refuses;        // beginnings of field names that it answers with 501
-    std::vector<std::string> forgets_parts;  // as forgets, for multipart uploads
+    bool locks = false;                  // ?object-lock says Enabled
+    bool knows_subresources = true;      // false: answers ?object-lock and the like with a list
+    std::vector<std::string> forgets{};  // beginnings of field names that it takes and drops
+    std::vector<std::string> refuses{};  // beginnings of field names that it answers with 501
+    std::vector<std::string> forgets_parts{};  // as forgets, for multipart uploads
   };
   struct Version {
     std::string id;
@@ -40,7 +40,9 @@ class FakeBucket {
           for (;;) {
             const auto [head, body] = peer.read_request();
             if (head.empty()) return;
-            peer.send(answer(head, body));
+            const std::string text = answer(head, body);
+            if (text.empty()) return;
+            peer.send(text);
           }
         }) {}
 

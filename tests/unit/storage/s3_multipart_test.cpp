@@ -12,6 +12,7 @@ using core::Code;
 using core::Retry;
 using tests::FakeBucket;
 using tests::Manner;
+using tests::run_on_io;
 using tests::S3Bench;
 using tests::soon;
 

@@ -10,6 +10,7 @@ namespace {
 using core::Code;
 using tests::FakeBucket;
 using tests::Manner;
+using tests::run_on_io;
 using tests::S3Bench;
 using tests::soon;
 
