@@ -60,9 +60,9 @@ constexpr Mend kMends[] = {
     {"certificate is not yet valid", "Set this machine's clock: timedatectl set-ntp true"},
     {"certificate is not accepted", "Renew the store's certificate"},
     {"AccessDenied", "Let the key's policy allow s3:ListBucket, s3:GetObject and s3:PutObject"},
-    {"archive.lock_mode", "ops/README.md says how to make a bucket with Object Lock"},
-    {"archive.s3_encryption", "ops/README.md says what each store supports"},
-    {"asks for: ", "ops/README.md says what each store supports"},
+    {"archive.lock_mode", "ops/s3.md says how to make a bucket with Object Lock"},
+    {"archive.s3_encryption", "ops/s3.md says what each store supports"},
+    {"asks for: ", "ops/s3.md says what each store supports"},
     {"cannot connect", "Check archive.s3_endpoint, and that the store runs and is reachable"},
 };
 

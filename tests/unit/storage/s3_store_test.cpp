@@ -4,12 +4,7 @@
 #include "storage/s3_store.hpp"
 
 #include <atomic>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
 
 #include "core/text.hpp"
@@ -19,11 +14,11 @@
 #include "tests/contract/payloads.hpp"
 #include "tests/unit/io/run_on_io.hpp"
 #include "tests/unit/io/scripted_server.hpp"
+#include "tests/unit/storage/s3_published_cases.hpp"
 
 namespace daybook::storage {
 namespace {
 
-namespace fs = std::filesystem;
 using core::Code;
 using core::Retry;
 using tests::Peer;
@@ -521,54 +516,10 @@ TEST(S3StoreSettings, say_what_is_missing) {
 
 // ---- the published cases ----
 
-struct PublishedCase {
-  std::string name;
-  int status = 0;
-  std::string fields;
-  std::string body;
-  bool silent = false;  // answers after the deadline
-};
-
-std::string read_text(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), {}};
-  return text;
-}
-
-PublishedCase read_case(const fs::path& path) {
-  PublishedCase one;
-  one.name = path.parent_path().filename() / path.filename();
-  const auto json = boost::json::parse(read_text(path)).as_object();
-  one.status = static_cast<int>(json.at("status").as_int64());
-  one.silent = json.contains("delay") && json.at("delay").as_int64() >= 30;
-  for (const auto& [name, value] : json.at("headers").as_object()) {
-    if (name == "Content-Length") continue;
-    std::string text(value.as_string());
-    if (const auto at = text.find("<request-range>"); at != std::string::npos) {
-      text.replace(at, 15, "bytes 0-23");
-    }
-    one.fields += std::string(name) + ": " + text + "\r\n";
-  }
-  if (!json.contains("body")) return one;
-  for (const auto& line : json.at("body").as_array()) {
-    std::string text(line.as_string());
-    if (text == "<data-to-send>") text = kBody;
-    if (!one.body.empty()) one.body += "\n";
-    one.body += text;
-  }
-  return one;
-}
+using tests::PublishedCase;
 
 std::vector<PublishedCase> published_cases() {
-  const char* shared = std::getenv("DAYBOOK_SHARED");
-  const fs::path root = fs::path(shared ? shared : DAYBOOK_SOURCE_DIR "/../shared") /
-                        "suites/s3-client-faults/tests/mock_s3_server";
-  std::vector<PublishedCase> cases;
-  if (!fs::is_directory(root)) return cases;
-  for (const auto& entry : fs::recursive_directory_iterator(root)) {
-    if (entry.path().extension() == ".json") cases.push_back(read_case(entry.path()));
-  }
-  return cases;
+  return tests::published_cases(std::string(kBody), "bytes 0-23");
 }
 
 Answering answering(const PublishedCase& one) {
