@@ -71,13 +71,19 @@ bool S3Store::is_probe_key(std::string_view key) const {
 
 Task<Result<void>> S3Store::probe(core::Deadline deadline) {
   if (!settings_.learns || (findings_ && promises_)) co_return co_await probe_bucket(deadline);
-  findings_.reset();
-  co_return co_await ensure_learned(deadline);
+  if (findings_ && runtime_.steady_now() < learned_at_ + settings_.ask_again_after) {
+    co_return promises_;
+  }
+  co_return co_await learn_once(deadline);
+}
+
+Task<Result<void>> S3Store::ensure_learned(core::Deadline deadline) {
+  if (findings_) co_return promises_;
+  co_return co_await learn_once(deadline);
 }
 
 // Whoever comes while the store is being asked waits for the answer and shares it.
-Task<Result<void>> S3Store::ensure_learned(core::Deadline deadline) {
-  if (findings_) co_return promises_;
+Task<Result<void>> S3Store::learn_once(core::Deadline deadline) {
   if (learning_) {
     while (learning_) {
       if (!co_await learned_->wait(deadline)) {
@@ -96,11 +102,13 @@ Task<Result<void>> S3Store::ensure_learned(core::Deadline deadline) {
     promises_ = check_promises(settings_.options, *found, settings_.bucket);
     options_ = options_in_force(settings_.options, *found);
     findings_ = std::move(*found);
+    learned_at_ = runtime_.steady_now();
   } else {
     promises_ = pass(found);
     // Nothing was stored yet, whatever became of the questions; a deadline keeps the port's word.
-    if (promises_.error().code != Code::timeout) {
-      if (promises_.error().retry == Retry::unknown_outcome) promises_.error().retry = Retry::safe;
+    core::Error& error = promises_.error();
+    if (error.code != Code::timeout && error.retry == Retry::unknown_outcome) {
+      error.retry = Retry::safe;
     }
   }
   learned_->notify_all();
@@ -178,11 +186,12 @@ Task<Result<S3Findings>> S3Store::learn_options(S3Findings found, core::Deadline
                : std::nullopt;
   };
   std::string old_version;
-  if (wanted.locks()) {
+  if (wanted.locks() || found.versioning == S3Answer::yes) {
     const auto before = co_await ask({.method = "HEAD", .key = probe.key}, deadline);
     if (!before) co_return pass(before);
     if (before->head.status == 200) {
       if (forgotten(wanted, probe, until(kProbeLockLeft), before->head.fields).empty()) {
+        if (wanted.locks()) found.object_lock = S3Answer::yes;  // also where it may not be asked
         co_return found;
       }
       old_version = version_of(*before);
@@ -200,6 +209,7 @@ Task<Result<S3Findings>> S3Store::learn_options(S3Findings found, core::Deadline
     co_return core::Failure(s3_error_of(*after, "HEAD " + settings_.bucket + "/" + probe.key));
   }
   found.forgotten = forgotten(wanted, probe, until(kProbeLock), after->head.fields);
+  if (wanted.locks() && !found.forgot("archive.lock_mode")) found.object_lock = S3Answer::yes;
   if (!old_version.empty()) co_await drop_version(probe.key, old_version, deadline);
   co_return found;
 }

@@ -54,6 +54,8 @@ class S3Store final : public core::ObjectStore {
     std::uint64_t part_bytes = 16 * core::MiB;  // S3 wants 5 MiB at least
     // False: nothing is asked of the store before the first put, and nothing known of it.
     bool learns = true;
+    // While the store cannot keep what the settings promise, it is asked again so often.
+    core::Duration ask_again_after = std::chrono::seconds(30);
     // Where to connect, if not where the endpoint's name leads.
     std::optional<io::Endpoint> connect_to;
   };
@@ -76,7 +78,7 @@ class S3Store final : public core::ObjectStore {
                                                                  core::Deadline deadline) override;
   // The first one learns what the store honours, and writes the probe's objects for it. Later ones
   // are a HEAD of the bucket: they find an unreachable service, wrong credentials or clock, a
-  // missing bucket. While the store cannot keep what the settings promise, each one learns anew.
+  // missing bucket. While the store cannot keep what the settings promise, it is asked anew.
   core::Task<core::Result<void>> probe(core::Deadline deadline) override;
   core::Task<core::Result<core::ObjectLock>> lock_of(std::string key, std::string version,
                                                      core::Deadline deadline) override;
@@ -140,6 +142,7 @@ class S3Store final : public core::ObjectStore {
   [[nodiscard]] std::string probe_key(std::string_view suffix) const;
   [[nodiscard]] bool is_probe_key(std::string_view key) const;
   core::Task<core::Result<void>> ensure_learned(core::Deadline deadline);
+  core::Task<core::Result<void>> learn_once(core::Deadline deadline);
   core::Task<core::Result<S3Findings>> learn(core::Deadline deadline);
   core::Task<core::Result<S3Findings>> learn_bucket(core::Deadline deadline);
   core::Task<core::Result<S3Findings>> learn_options(S3Findings found, core::Deadline deadline);
@@ -163,6 +166,7 @@ class S3Store final : public core::ObjectStore {
   S3Options options_;                   // in force: what the store can do of what is set
   std::optional<S3Findings> findings_;  // nullopt until the store has been asked
   core::Result<void> promises_;         // whether it can keep what the settings promise
+  core::SteadyTime learned_at_{};
   bool learning_ = false;
   std::unique_ptr<core::Signal> learned_;
 };

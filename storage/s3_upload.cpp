@@ -116,6 +116,10 @@ Task<Result<core::ObjectVersion>> S3Store::find_same(core::PutObject object, std
   if (head->head.status != 200) co_return core::Failure(s3_error_of(*head, doing));
   const core::http::Fields& fields = head->head.fields;
   core::ObjectVersion found = stored_as(object.key, fields);
+  if (fields.count("content-length") == 0) {
+    co_return s3_failure(Code::unavailable, Retry::safe,
+                         doing + ": the store did not name the size.");
+  }
   const bool sized = head->head.content_length == core::total_bytes(object.body);
   if (!sized || !names_bytes(fields, etag, object.sha256)) {
     // Another ETag proves nothing: encryption and parts have their own.

@@ -43,7 +43,7 @@ TEST_F(CommandLine, help_and_version_are_no_failures) {
   EXPECT_EQ(run({"--help"}), kExitOk);
   EXPECT_EQ(run({"--version"}), kExitOk);
   for (const char* command :
-       {"serve", "post", "get", "ls", "parked", "status", "doctor", "config"}) {
+       {"serve", "post", "get", "ls", "parked", "hold", "status", "doctor", "config"}) {
     EXPECT_EQ(run({command, "--help"}), kExitOk) << command;
   }
 }

@@ -209,6 +209,14 @@ TEST(S3Promises, a_bucket_that_was_mended_is_noticed) {
   S3Bench bench({}, locking());
   EXPECT_FALSE(bench.probe());
   bench.bucket.set_traits(locked());
+  const std::size_t asked = bench.bucket.requests();
+  EXPECT_FALSE(bench.probe()) << "it is not asked so soon";
+  EXPECT_EQ(bench.bucket.requests(), asked);
+  bench.settings.ask_again_after = {};
+  bench.restart();
+  bench.bucket.set_traits({});
+  EXPECT_FALSE(bench.probe());
+  bench.bucket.set_traits(locked());
   EXPECT_TRUE(bench.probe());
   EXPECT_TRUE(bench.put("x"));
 }
