@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "api/config_loader.hpp"
+#include "storage/redis_checks.hpp"
 
 namespace daybook::api {
 
@@ -41,6 +42,9 @@ class Doctor {
 
  private:
   void note(Verdict verdict, std::string subject, std::string detail, std::string mend = {});
+  // name: "redis", or one of several with its address.
+  void examine_redis_settings(const storage::RedisFacts& facts, const std::string& name,
+                              const std::string& redis_cli);
   void examine_file_limit();
   void examine_memory();
   void examine_clock();

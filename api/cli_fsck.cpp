@@ -39,10 +39,8 @@ int could_not_look(const char* command, const core::Error& error, bool as_json) 
 
 Task<Result<FsckReport>> examine(const core::Config& config, FsckOptions options,
                                  io::IoRuntime& runtime) {
-  auto server = storage::parse_redis_url(config.buffer_url);
+  auto server = storage::redis_target(config);
   if (!server) co_return pass(std::move(server));
-  server->username = config.buffer_username;
-  server->password = config.buffer_password;
   storage::RedisScan buffer(runtime, std::move(*server), config.buffer_prefix);
   auto stores = OfflineStores::open(config, runtime, OfflineStores::MetadataFile::must_exist);
   if (!stores) co_return pass(std::move(stores));

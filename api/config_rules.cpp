@@ -8,6 +8,7 @@
 #include "api/s3_settings.hpp"
 #include "core/text.hpp"
 #include "storage/postgres_settings.hpp"
+#include "storage/redis_target.hpp"
 
 namespace daybook::api {
 namespace {
@@ -44,36 +45,36 @@ void check_listen(const core::Config& config, std::vector<std::string>& broken) 
 }
 
 void check_buffer(const core::Config& config, std::vector<std::string>& broken) {
-  const std::string_view url = config.buffer_url;
-  constexpr std::string_view kTcp = "redis://";
-  constexpr std::string_view kUnix = "unix:";
-  if (url.starts_with(kTcp)) {
-    std::string_view rest = url.substr(kTcp.size());
-    if (rest.find('@') != std::string_view::npos) {
-      // The text is not repeated: it may hold a password.
-      broken.push_back(
-          "buffer.url: user and password do not belong into the URL. Set "
-          "buffer.username and DAYBOOK_BUFFER_PASSWORD or buffer.password_file.");
-      return;
-    }
-    const std::size_t slash = rest.find('/');
-    const std::string_view database =
-        slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
-    const std::string_view authority = rest.substr(0, slash);
-    const bool host_only = !authority.empty() && authority.find(':') == std::string_view::npos;
-    const bool database_ok = database.empty() || parse_port(database).has_value();
-    const auto address = parse_host_port(authority);
-    if (database_ok && (host_only || (address && address->port != 0))) return;
-  } else if (url.starts_with("unix:/") && url.size() > kUnix.size() + 1) {
-    return;
-  } else if (url.starts_with("rediss://")) {
-    broken.push_back(
-        "buffer.url: TLS to Redis (rediss://) is not supported yet. Use redis:// or "
-        "unix:, or a local TLS tunnel.");
+  const auto target = storage::parse_redis_url(config.buffer_url);
+  if (!target) {
+    broken.push_back(target.error().detail);
     return;
   }
-  broken.push_back("buffer.url: " + toml_quote(url) +
-                   " is neither redis://HOST:PORT[/DATABASE] nor unix:/PATH.");
+  const bool tls = target->login.tls.has_value();
+  const std::pair<std::string_view, const std::string&> of_tls[] = {
+      {"buffer.tls_ca_file", config.buffer_tls_ca_file},
+      {"buffer.tls_cert_file", config.buffer_tls_cert_file},
+      {"buffer.tls_key_file", config.buffer_tls_key_file},
+      {"buffer.tls_server_name", config.buffer_tls_server_name}};
+  for (const auto& [name, value] : of_tls) {
+    if (tls || value.empty()) continue;
+    broken.push_back(std::string(name) +
+                     " is set, but buffer.url does not ask for TLS: begin it with rediss.");
+  }
+  if (config.buffer_tls_cert_file.empty() != config.buffer_tls_key_file.empty()) {
+    broken.push_back("buffer.tls_cert_file and buffer.tls_key_file belong together: set both.");
+  }
+  if (target->kind != storage::RedisTarget::Kind::sentinel &&
+      !(config.buffer_sentinel_username.empty() && config.buffer_sentinel_password.empty())) {
+    broken.push_back(
+        "buffer.sentinel_username or buffer.sentinel_password is set, but buffer.url names no "
+        "sentinels: redis+sentinel://HOST:PORT,HOST:PORT/MASTER-NAME.");
+  }
+  if (!config.buffer_sentinel_username.empty() && config.buffer_sentinel_password.empty()) {
+    broken.push_back(
+        "buffer.sentinel_username is set but buffer.sentinel_password is not: set "
+        "DAYBOOK_BUFFER_SENTINEL_PASSWORD or buffer.sentinel_password_file.");
+  }
 }
 
 // Without keys in the settings they come from one of the AWS tools' places, which start-up finds.

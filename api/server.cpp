@@ -59,10 +59,8 @@ std::string_view to_string(Role role) {
 
 Result<storage::RedisBufferSettings> buffer_settings(const core::Config& config,
                                                      const std::string& node) {
-  auto server = storage::parse_redis_url(config.buffer_url);
+  auto server = storage::redis_target(config);
   if (!server) return pass(std::move(server));
-  server->username = config.buffer_username;
-  server->password = config.buffer_password;
   storage::RedisBufferSettings settings;
   settings.server = std::move(*server);
   settings.prefix = config.buffer_prefix;

@@ -14,6 +14,61 @@ using core::resp::CommandBatch;
 using core::resp::Reply;
 
 constexpr std::size_t kReplyReadBytes = 64 * core::KiB;
+// The settings behind a handshake that failed.
+std::string_view settings_of_handshake(std::string_view detail) {
+  if (detail.find("authority") != detail.npos) return " (buffer.tls_ca_file)";
+  if (detail.find("not for the name") != detail.npos) return " (buffer.tls_server_name)";
+  return " (buffer.tls_ca_file, buffer.tls_cert_file, buffer.tls_key_file)";
+}
+
+std::string name_of(const RespSettings& settings) {
+  return (settings.is_sentinel ? "Sentinel at " : "Redis at ") + settings.endpoint.str();
+}
+
+// An error answer to our greeting.
+core::Error refusal(const RespSettings& settings, const std::string& text) {
+  const auto says = [&](std::string_view word) { return text.starts_with(word); };
+  const std::string setting = settings.is_sentinel ? "buffer.sentinel_" : "buffer.";
+  const auto error = [&](Code code, const std::string& mend) {
+    return core::Error{code, Origin::buffer, Retry::safe,
+                       name_of(settings) + " says: " + text + mend};
+  };
+  if (says("NOAUTH") || says("WRONGPASS") || says("ERR AUTH") || says("ERR invalid password")) {
+    return error(Code::denied,
+                 ". Check " + setting + "username and " + setting + "password (or its file)");
+  }
+  if (says("NOPERM")) {
+    return error(Code::denied, ". Allow the user to connect: ACL SETUSER NAME +@connection");
+  }
+  if (says("ERR DB index") || says("ERR SELECT") || says("ERR invalid DB")) {
+    return error(Code::misconfigured, ". Correct the database number in buffer.url");
+  }
+  return error(Code::unavailable, "");
+}
+
+// No answer to our greeting: often the one side speaks TLS and the other does not, or a TLS server
+// refuses our certificate, which TLS 1.3 tells only now.
+core::Error greeting_trouble(const RespSettings& settings, core::Error error) {
+  error.retry = Retry::safe;  // it asked for nothing
+  error.detail = name_of(settings) + ": " + error.detail;
+  if (settings.tls && error.detail.find(" alert ") != std::string::npos) {
+    error.code = Code::misconfigured;
+    error.detail +=
+        settings.tls->cert_file.empty()
+            ? ". It wants a client certificate: set buffer.tls_cert_file and buffer.tls_key_file"
+            : ". It refuses our certificate, buffer.tls_cert_file: use one of an authority that "
+              "its tls-ca-cert-file holds";
+  } else if (error.code == Code::closed) {
+    error.code = Code::unavailable;
+    if (!settings.tls) {
+      error.detail += ". If it speaks TLS, begin buffer.url with rediss";
+    } else if (settings.tls->cert_file.empty()) {
+      error.detail +=
+          ". If it wants a client certificate, set buffer.tls_cert_file and buffer.tls_key_file";
+    }
+  }
+  return error;
+}
 
 }  // namespace
 
@@ -21,8 +76,13 @@ Task<Result<std::unique_ptr<RespConnection>>> RespConnection::open(IoRuntime& ru
                                                                    RespSettings settings,
                                                                    core::Deadline deadline) {
   auto stream =
-      co_await connect(runtime, settings.endpoint, std::nullopt, Origin::buffer, deadline);
-  if (!stream) co_return pass(std::move(stream));
+      co_await connect(runtime, settings.endpoint, settings.tls, Origin::buffer, deadline);
+  if (!stream) {
+    if (stream.error().code == Code::misconfigured) {
+      stream.error().detail += settings_of_handshake(stream.error().detail);
+    }
+    co_return pass(std::move(stream));
+  }
   auto connection = std::make_unique<RespConnection>(std::move(*stream));
   CommandBatch hello;
   if (!settings.password.empty()) {
@@ -35,14 +95,9 @@ Task<Result<std::unique_ptr<RespConnection>>> RespConnection::open(IoRuntime& ru
   if (settings.database != 0) hello.add({"SELECT", std::to_string(settings.database)});
   hello.add({"PING"});
   auto replies = co_await connection->call(hello, deadline);
-  if (!replies) co_return pass(std::move(replies));
+  if (!replies) co_return core::Failure(greeting_trouble(settings, std::move(replies.error())));
   for (const Reply& reply : *replies) {
-    if (!reply.is_error()) continue;
-    const bool denied = reply.text.starts_with("NOAUTH") || reply.text.starts_with("WRONGPASS") ||
-                        reply.text.starts_with("NOPERM");
-    co_return core::fail(denied ? Code::denied : Code::unavailable, Origin::buffer, Retry::safe,
-                         "Redis at " + settings.endpoint.str() + " says: " + reply.text +
-                             (denied ? ". Check buffer.username and buffer.password" : ""));
+    if (reply.is_error()) co_return core::Failure(refusal(settings, reply.text));
   }
   co_return std::move(connection);
 }
@@ -124,7 +179,10 @@ Task<Result<std::vector<Reply>>> RespPool::call(const CommandBatch& batch,
     lease.connection = std::move(idle_.back());
     idle_.pop_back();
   } else {
-    auto opened = co_await RespConnection::open(runtime_, settings_, deadline);
+    const core::SteadyTime now = runtime_.steady_now();
+    const core::Deadline patience =
+        deadline - now > settings_.connect_timeout ? now + settings_.connect_timeout : deadline;
+    auto opened = co_await RespConnection::open(runtime_, settings_, patience);
     if (!opened) co_return pass(std::move(opened));
     lease.connection = std::move(*opened);
   }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,9 @@ struct RespSettings {
   std::string username;
   std::string password;
   std::uint32_t database = 0;
+  std::optional<TlsSettings> tls;
+  bool is_sentinel = false;  // for the words of errors
+  core::Duration connect_timeout = core::Duration::max();
 };
 
 class RespConnection {

@@ -1,6 +1,7 @@
 #include "io/stream.hpp"
 
 #include <charconv>
+#include <filesystem>
 #include <map>
 
 #include <poll.h>
@@ -221,25 +222,45 @@ core::Failure cannot_connect(const Endpoint& endpoint, core::Origin origin, std:
                     "cannot connect to " + endpoint.str() + ": " + std::string(why));
 }
 
-// One context per certificate file; making one reads the file and is slow. I/O thread only.
-core::Result<asio::ssl::context*> tls_context(const std::string& ca_file, core::Origin origin) {
-  thread_local std::map<std::string, std::unique_ptr<asio::ssl::context>> contexts;
-  auto& context = contexts[ca_file];
-  if (!context) {
-    auto made = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_client);
-    error_code error;
-    if (ca_file.empty()) {
-      made->set_default_verify_paths(error);
-    } else {
-      made->load_verify_file(ca_file, error);
-    }
-    if (error) {
-      return core::fail(core::Code::misconfigured, origin, core::Retry::never,
-                        "cannot read certificates from '" + ca_file + "': " + error.message());
-    }
-    context = std::move(made);
+// One context per set of files, made anew when one of them has changed; making one reads the files
+// and is slow. I/O thread only.
+core::Result<std::shared_ptr<asio::ssl::context>> tls_context(const TlsSettings& tls,
+                                                              core::Origin origin) {
+  struct Kept {
+    std::shared_ptr<asio::ssl::context> context;
+    std::vector<std::filesystem::file_time_type> written;
+  };
+  thread_local std::map<std::vector<std::string>, Kept> contexts;
+  const std::vector<std::string> files = {tls.ca_file, tls.cert_file, tls.key_file};
+  std::vector<std::filesystem::file_time_type> written;
+  for (const std::string& file : files) {
+    std::error_code missing;
+    written.push_back(std::filesystem::last_write_time(file, missing));
   }
-  return context.get();
+  Kept& kept = contexts[files];
+  if (kept.context && kept.written == written) return kept.context;
+  auto made = std::make_shared<asio::ssl::context>(asio::ssl::context::tls_client);
+  const auto unreadable = [origin](std::string_view what, const std::string& file,
+                                   const error_code& error) {
+    return core::fail(core::Code::misconfigured, origin, core::Retry::never,
+                      "cannot read " + std::string(what) + " from '" + file + "': " +
+                          error.message() + ". It must be a PEM file that this user may read");
+  };
+  error_code error;
+  if (tls.ca_file.empty()) {
+    made->set_default_verify_paths(error);
+  } else {
+    made->load_verify_file(tls.ca_file, error);
+  }
+  if (error) return unreadable("certificates", tls.ca_file, error);
+  if (!tls.cert_file.empty()) {
+    made->use_certificate_chain_file(tls.cert_file, error);
+    if (error) return unreadable("the client certificate", tls.cert_file, error);
+    made->use_private_key_file(tls.key_file, asio::ssl::context::pem, error);
+    if (error) return unreadable("the client certificate's key", tls.key_file, error);
+  }
+  kept = {std::move(made), std::move(written)};
+  return kept.context;
 }
 
 core::Task<core::Result<tcp::socket>> connect_tcp(IoRuntime& runtime, Endpoint endpoint,
@@ -298,10 +319,23 @@ std::string refused_certificate(bool trusted, asio::ssl::verify_context& chain,
   return text;
 }
 
+// A handshake failed. A certificate that is not what it must be is a matter of settings.
+core::Failure tls_failure(const Endpoint& endpoint, core::Origin origin, const std::string& refusal,
+                          const error_code& error) {
+  if (!refusal.empty()) {
+    return core::fail(core::Code::misconfigured, origin, core::Retry::safe,
+                      "cannot connect to " + endpoint.str() + ": TLS: " + refusal);
+  }
+  const bool no_tls = error.message().find("wrong version number") != std::string::npos;
+  return cannot_connect(endpoint, origin,
+                        "TLS: " + error.message() +
+                            (no_tls ? ". The server does not speak TLS on this port" : ""));
+}
+
 core::Task<core::Result<std::unique_ptr<Stream>>> connect_tls(IoRuntime& runtime, Endpoint endpoint,
                                                               TlsSettings tls, core::Origin origin,
                                                               core::Deadline deadline) {
-  auto context = tls_context(tls.ca_file, origin);
+  auto context = tls_context(tls, origin);
   if (!context) co_return pass(context);
   auto socket = co_await connect_tcp(runtime, endpoint, origin, deadline);
   if (!socket) co_return pass(socket);
@@ -326,10 +360,13 @@ core::Task<core::Result<std::unique_ptr<Stream>>> connect_tls(IoRuntime& runtime
   });
   watch.begin(deadline);
   const auto [error] = co_await secure.async_handshake(TlsSocket::client, kLater);
-  if (watch.end()) co_return cannot_connect(endpoint, origin, "no TLS answer before the deadline");
+  if (watch.end()) {
+    co_return cannot_connect(
+        endpoint, origin,
+        "no TLS answer before the deadline; does the server speak TLS on this port?");
+  }
   if (error) {
-    co_return cannot_connect(endpoint, origin,
-                             "TLS: " + (refusal.empty() ? error.message() : refusal));
+    co_return tls_failure(endpoint, origin, refusal, error);
   }
   co_return std::make_unique<SocketStream<TlsSocket>>(runtime.context(), std::move(secure), origin);
 }

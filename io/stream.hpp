@@ -63,11 +63,14 @@ struct Endpoint {
 // "127.0.0.1:7080", "[::1]:7080", "localhost:7080".
 [[nodiscard]] core::Result<Endpoint> parse_endpoint(std::string_view text);
 
-// Who a TLS server must be. An empty ca_file means the system's certificate store.
+// Who a TLS server must be, and who we are to it. Files are PEM; they are read again once they
+// have changed, so that renewed certificates need no restart.
 struct TlsSettings {
   std::string server_name;
-  std::string ca_file;
+  std::string ca_file;  // empty: the system's certificate store
   bool verify_peer = true;
+  std::string cert_file = {};  // with its chain; empty: no client certificate
+  std::string key_file = {};
 };
 
 // origin: what to put into the errors of this stream (buffer, object_store, self).

@@ -2,7 +2,7 @@
 // redis_buffer_pipeline.cpp is the pipeline's side.
 #include "storage/redis_buffer.hpp"
 
-#include <charconv>
+#include <algorithm>
 #include <span>
 
 #include "core/check.hpp"
@@ -32,55 +32,31 @@ Error classify(const Reply& reply) {
   };
   if (text.starts_with("OOM")) return error(Code::out_of_space, Retry::safe);
   if (text.starts_with("MISCONF")) return error(Code::out_of_space, Retry::safe);
-  if (text.starts_with("READONLY")) return error(Code::misconfigured, Retry::safe);
-  if (text.starts_with("LOADING")) return error(Code::unavailable, Retry::safe);
-  if (text.starts_with("MASTERDOWN")) return error(Code::unavailable, Retry::safe);
+  for (const char* passing : {"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN",
+                              "MOVED", "ASK ", "EXECABORT", "UNBLOCKED"}) {
+    if (text.starts_with(passing)) return error(Code::unavailable, Retry::safe);
+  }
+  if (text.starts_with("NOREPLICAS")) {
+    return error(Code::unavailable, Retry::safe,
+                 " It has fewer replicas than its min-replicas-to-write: start them");
+  }
   if (text.starts_with("NOPERM")) {
     return error(Code::denied, Retry::never, ". Grant the commands to buffer.username");
   }
   if (text.starts_with("NOAUTH") || text.starts_with("WRONGPASS")) {
     return error(Code::denied, Retry::never, ". Check buffer.username and buffer.password");
   }
-  if (text.starts_with("EXECABORT")) return error(Code::unavailable, Retry::safe);
   return error(Code::internal, Retry::safe);
-}
-
-Result<io::RespSettings> parse_redis_url(std::string_view url) {
-  io::RespSettings settings;
-  if (url.starts_with("unix:")) {
-    settings.endpoint.unix_path = url.substr(5);
-    if (!settings.endpoint.unix_path.empty()) return settings;
-  }
-  if (url.starts_with("redis://")) {
-    url.remove_prefix(8);
-    const auto slash = url.find('/');
-    const std::string_view database =
-        slash == std::string_view::npos ? std::string_view() : url.substr(slash + 1);
-    std::string address(url.substr(0, slash));
-    if (address.rfind(':') == std::string::npos || address.ends_with(']')) address += ":6379";
-    auto endpoint = io::parse_endpoint(address);
-    const auto [end, error] =
-        std::from_chars(database.data(), database.data() + database.size(), settings.database);
-    if (endpoint &&
-        (database.empty() || (error == std::errc{} && end == database.data() + database.size()))) {
-      settings.endpoint = std::move(*endpoint);
-      return settings;
-    }
-  }
-  return core::fail(Code::invalid_argument, Origin::self, Retry::never,
-                    "buffer.url must be redis://host:port, redis://host:port/database or "
-                    "unix:/path/to/socket");
 }
 
 RedisBuffer::RedisBuffer(io::IoRuntime& runtime, RedisBufferSettings settings)
     : runtime_(runtime),
       settings_(std::move(settings)),
       replicas_(replicas_of(settings_.durability).value_or(0)),
-      append_pool_(runtime, settings_.server, settings_.append_connections),
-      small_pool_(runtime, settings_.server, 8),
-      read_pool_(runtime, settings_.server, 1),
+      router_(runtime, settings_.server, {.append = settings_.append_connections}),
       check_now_(runtime.make_signal()),
       checked_(runtime.make_signal()),
+      appended_(runtime.make_signal()),
       health_(core::fail(Code::unavailable, Origin::buffer, Retry::safe,
                          "Redis has not been checked yet")) {}
 
@@ -108,11 +84,11 @@ std::uint32_t RedisBuffer::partition_of(const std::optional<core::IdempotencyKey
 
 // Everything that goes this way may be repeated, so a connection that turns out to be dead (Redis
 // was restarted since it was last used) costs a second try and not the request.
-Task<RedisBuffer::Replies> RedisBuffer::call(CommandBatch batch, Deadline deadline) {
-  auto replies = co_await small_pool_.call(batch, deadline);
+Task<RedisBuffer::Replies> RedisBuffer::call(RedisRequest request, Deadline deadline) {
+  auto replies = co_await router_.call(Lane::small, request, deadline);
   if (!replies && replies.error().code == Code::closed) {
     note(replies.error());
-    replies = co_await small_pool_.call(batch, deadline);
+    replies = co_await router_.call(Lane::small, request, deadline);
   }
   if (!replies) {
     note(replies.error());
@@ -133,10 +109,10 @@ Task<Result<core::Reservation>> RedisBuffer::reserve(core::IdempotencyKey name, 
   const std::string where = idempotency_key(name);
   const std::string id_text = id.str();
   const std::string lease_ms = std::to_string(lease.count());
-  CommandBatch batch;
-  batch.add(
+  RedisRequest request;
+  request.on(where).add(
       {"EVAL", scripts::kReserve, "1", where, id_text, lease_ms, settings_.node, settings_.run});
-  const auto replies = co_await call(std::move(batch), deadline);
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   const auto& answer = replies->front().elements;
   if (answer.empty()) co_return core::Failure(classify(replies->front()));
@@ -163,13 +139,34 @@ std::string RedisBuffer::replica_wait_ms(Deadline deadline) const {
 }
 
 Result<void> RedisBuffer::enough_replicas(const Reply& counted) const {
-  const std::int64_t count = counted.is_error() ? 0 : counted.integer;
-  if (count >= static_cast<std::int64_t>(replicas_)) return {};
+  // WAITAOF counts the server's own file, too.
+  const bool both = counted.is_array() && counted.elements.size() == 2;
+  const std::int64_t count = both ? counted.elements[1].integer : counted.integer;
+  const bool own = !both || counted.elements[0].integer == 1;
+  if (own && count >= static_cast<std::int64_t>(replicas_)) return {};
   return core::fail(Code::unavailable, Origin::buffer, Retry::unknown_outcome,
                     "Durability " + settings_.durability + " was not reached: " +
                         std::to_string(count) + " of " + std::to_string(replicas_) +
                         " replicas confirmed the record in time (buffer.replica_timeout), so it "
-                        "is not acknowledged, although Redis itself has fsynced it");
+                        "is not acknowledged, although Redis itself has " +
+                        (own ? "fsynced it" : "it") +
+                        (counted.is_error() ? ". Redis says: " + counted.text : ""));
+}
+
+std::string_view RedisBuffer::replicas_confirm_with() const {
+  if (replicas_ == 0) return "";
+  return wait_for_fsync_ ? "WAITAOF" : "WAIT";
+}
+
+void RedisBuffer::add_wait(CommandBatch& batch, Deadline deadline) const {
+  if (replicas_ == 0) return;
+  const std::string count = std::to_string(replicas_);
+  const std::string wait_ms = replica_wait_ms(deadline);
+  if (wait_for_fsync_) {
+    batch.add({"WAITAOF", "1", count, wait_ms});
+  } else {
+    batch.add({"WAIT", count, wait_ms});
+  }
 }
 
 // WAIT speaks for what its own connection wrote, and for all that was written before. So this one
@@ -177,11 +174,11 @@ Result<void> RedisBuffer::enough_replicas(const Reply& counted) const {
 Task<Result<void>> RedisBuffer::confirm_replicas(std::uint32_t partition, Deadline deadline) {
   if (replicas_ == 0) co_return Result<void>{};
   const std::string mark = key(partition, "replicated");
-  const std::string count = std::to_string(replicas_);
-  const std::string wait_ms = replica_wait_ms(deadline);
-  CommandBatch batch;
-  batch.add({"SET", mark, settings_.run, "PX", "60000"}).add({"WAIT", count, wait_ms});
-  auto replies = co_await append_pool_.call(batch, deadline);
+  RedisRequest request;
+  CommandBatch& batch = request.on(mark);
+  batch.add({"SET", mark, settings_.run, "PX", "60000"});
+  add_wait(batch, deadline);
+  auto replies = co_await router_.call(Lane::append, request, deadline);
   if (!replies) {
     note(replies.error());
     co_return pass(replies);
@@ -193,11 +190,11 @@ Task<Result<void>> RedisBuffer::confirm_replicas(std::uint32_t partition, Deadli
 Task<> RedisBuffer::abandon(core::IdempotencyKey name, core::RecordId id) {
   const std::string where = idempotency_key(name);
   const std::string id_text = id.str();
-  CommandBatch batch;
-  batch.add({"EVAL", scripts::kAbandon, "1", where, id_text});
+  RedisRequest request;
+  request.on(where).add({"EVAL", scripts::kAbandon, "1", where, id_text});
   // Best effort: the lease ends it otherwise.
   static_cast<void>(
-      co_await call(std::move(batch), runtime_.steady_now() + std::chrono::seconds(2)));
+      co_await call(std::move(request), runtime_.steady_now() + std::chrono::seconds(2)));
 }
 
 Task<Result<core::Appended>> RedisBuffer::append(const core::SealedObject& object,
@@ -228,12 +225,15 @@ Task<Result<core::Appended>> RedisBuffer::append(const core::SealedObject& objec
     }
     constexpr std::size_t kExec = 3;
     const Reply& exec = replies->at(kExec);
-    for (const Reply& reply : std::span(*replies).first(kExec + 1)) {
+    const auto first = std::span(*replies).first(kExec + 1);
+    if (const auto refused = std::ranges::find_if(first, &Reply::is_error);
+        refused != first.end()) {
       // Queueing failed (OOM, read-only): EXEC was refused as a whole and nothing is stored.
-      if (reply.is_error()) {
-        note(classify(reply));
-        co_return core::Failure(classify(reply));
-      }
+      last = classify(*refused);
+      note(last);
+      // The server is not, or not yet, the one that takes it: it has the time of a lost connection.
+      if (last.code != Code::unavailable) co_return core::Failure(std::move(last));
+      continue;
     }
     const bool whole = exec.is_array() && exec.elements.size() == 2 &&
                        exec.elements[1].is_array() && !exec.elements[1].elements.empty();
@@ -248,6 +248,8 @@ Task<Result<core::Appended>> RedisBuffer::append(const core::SealedObject& objec
                            "another request with this idempotency key was faster");
     }
     appended_since_check_ += object.stored_size();
+    ++appends_;
+    appended_->notify_all();
     if (replicas_ != 0) {
       if (auto enough = enough_replicas(replies->back()); !enough) co_return pass(enough);
     }
@@ -284,12 +286,11 @@ Task<RedisBuffer::Replies> RedisBuffer::append_once(const core::SealedObject& ob
         std::to_string(kMarkerTime.count())}) {
     script.push_back(std::move(argument));
   }
-  CommandBatch batch;
+  RedisRequest request;
+  CommandBatch& batch = request.on(record);
   batch.add({"MULTI"}).add({"SET", record}, object.slices()).add(script).add({"EXEC"});
-  const std::string count = std::to_string(replicas_);
-  const std::string wait_ms = replica_wait_ms(deadline);
-  if (replicas_ != 0) batch.add({"WAIT", count, wait_ms});
-  co_return co_await append_pool_.call(batch, deadline);
+  add_wait(batch, deadline);
+  co_return co_await router_.call(Lane::append, request, deadline);
 }
 
 }  // namespace daybook::storage

@@ -3,11 +3,12 @@
 // - append sends SET + script in one MULTI/EXEC; with `appendfsync always` Redis answers after its
 //   fsync, so the answer is the acknowledgement's foundation. A broken connection is tried again
 //   with the same id until the deadline: the script makes that harmless.
-// - At replicated:N a WAIT follows on the same connection; fewer than N is an unknown outcome: the
-//   record is stored, but the level that was asked for is not claimed.
-// - Redis's settings are checked at start, after every lost connection and every check interval.
-// While
-//   they do not hold, health() says why and append refuses.
+// - At replicated:N a WAIT (WAITAOF where the server has it) follows on the same connection; fewer
+//   than N is an unknown outcome: the record is stored, but the level that was asked for is not
+//   claimed.
+// - Where masters are is the router's business. Each of them is checked at start, after every lost
+//   connection and every check interval. While one does not hold, health() says why and append
+//   refuses; partitions are not told apart there.
 // - A pipeline's consumer is named after the node, so a restarted node finds its own entries.
 // I/O thread only; owned by main; run() must be spawned and ends after close().
 #pragma once
@@ -20,13 +21,13 @@
 #include "core/drain_rate.hpp"
 #include "core/ports/runtime.hpp"
 #include "core/ports/write_ahead_buffer.hpp"
-#include "io/resp_connection.hpp"
 #include "storage/redis_checks.hpp"
+#include "storage/redis_router.hpp"
 
 namespace daybook::storage {
 
 struct RedisBufferSettings {
-  io::RespSettings server;
+  RedisTarget server;
   std::string prefix = "daybook";
   std::uint32_t partitions = 4;
   std::string durability = "fsync";
@@ -43,9 +44,6 @@ struct RedisBufferSettings {
   std::uint64_t memory_reserve = 0;  // of maxmemory, at most a quarter of it
 };
 
-// "redis://host[:port][/db]" or "unix:/path".
-[[nodiscard]] core::Result<io::RespSettings> parse_redis_url(std::string_view url);
-
 class RedisBuffer final : public core::WriteAheadBuffer {
  public:
   RedisBuffer(io::IoRuntime& runtime, RedisBufferSettings settings);
@@ -56,6 +54,17 @@ class RedisBuffer final : public core::WriteAheadBuffer {
   // How often Redis was found to be another one than before, or to know less: it was restarted,
   // a replica took its place, or it was emptied. Records may be gone then.
   [[nodiscard]] std::uint64_t times_replaced() const { return times_replaced_; }
+  // The servers behind the buffer as of the last check.
+  struct Server {
+    std::string address;
+    std::uint64_t memory_used = 0;
+    std::uint64_t memory_max = 0;  // 0 = no limit set
+  };
+  [[nodiscard]] const std::vector<Server>& servers() const { return servers_; }
+  // At replicated:N, the command that asks for the replicas' confirmation; else "".
+  [[nodiscard]] std::string_view replicas_confirm_with() const;
+  // What the servers' settings endanger without breaking the promise; as of the last check.
+  [[nodiscard]] const std::vector<RedisAdvice>& advice() const { return advice_; }
 
   [[nodiscard]] core::Result<void> health() const override { return health_; }
   core::Task<core::Result<void>> ready(core::Deadline deadline) override;
@@ -106,22 +115,32 @@ class RedisBuffer final : public core::WriteAheadBuffer {
   core::Task<core::Result<core::BufferStats>> stats(core::Deadline deadline) override;
 
  private:
-  using Replies = core::Result<std::vector<core::resp::Reply>>;
+  using Replies = RedisRouter::Replies;
+  using Lane = RedisRouter::Lane;
 
   [[nodiscard]] std::string key(std::uint32_t partition, std::string_view rest) const;
   [[nodiscard]] std::string record_key(const core::RecordId& id) const;
   [[nodiscard]] std::string idempotency_key(const core::IdempotencyKey& key) const;
 
-  // One batch on a small pool of its own; the first error reply becomes an Error.
-  core::Task<Replies> call(core::resp::CommandBatch batch, core::Deadline deadline);
+  // The first error reply becomes an Error.
+  core::Task<Replies> call(RedisRequest request, core::Deadline deadline);
+  core::Task<core::Result<std::vector<core::BufferEntry>>> read_once(std::size_t max,
+                                                                     core::Duration wait);
   core::Task<core::Result<void>> check(core::Deadline deadline);
-  core::Task<core::Result<RedisFacts>> read_facts(core::Deadline deadline);
+  core::Task<core::Result<void>> check_master(io::Endpoint master, core::Deadline deadline);
+  core::Task<core::Result<void>> check_access(io::Endpoint master, core::Deadline deadline);
+  core::Task<core::Result<void>> look_at_replicas(io::Endpoint master, RedisFacts facts,
+                                                  core::Deadline deadline);
+  void note_runs();
+  void note_memory();
+  void note_advice();
   core::Task<core::Result<void>> check_partitions(core::Deadline deadline);
   core::Task<core::Result<void>> make_groups(core::Deadline deadline);
   core::Task<Replies> append_once(const core::SealedObject& object, std::string receipt_head,
                                   std::optional<core::IdempotencyKey> key, core::Deadline deadline);
   // What WAIT is told, at most until the deadline; and what to say when it counts too few.
   [[nodiscard]] std::string replica_wait_ms(core::Deadline deadline) const;
+  void add_wait(core::resp::CommandBatch& batch, core::Deadline deadline) const;
   [[nodiscard]] core::Result<void> enough_replicas(const core::resp::Reply& counted) const;
   core::Task<core::Result<void>> confirm_replicas(std::uint32_t partition, core::Deadline deadline);
   // Remembers a failure that puts every promise in doubt and has Redis checked at once.
@@ -130,15 +149,29 @@ class RedisBuffer final : public core::WriteAheadBuffer {
   io::IoRuntime& runtime_;
   RedisBufferSettings settings_;
   const std::uint32_t replicas_;  // N of replicated:N, else 0
-  io::RespPool append_pool_;
-  io::RespPool small_pool_;
-  io::RespPool read_pool_;  // blocking reads of the pipeline
+  RedisRouter router_;
   std::unique_ptr<core::Signal> check_now_;
   std::unique_ptr<core::Signal> checked_;
+  std::unique_ptr<core::Signal> appended_;
   core::Result<void> health_;
+  core::SteadyTime away_since_{};  // when health_ was good last
   core::BufferStats stats_;
-  std::string redis_run_;  // its run_id; empty until the first check
+  std::vector<Server> servers_;
+  Server fullest_;  // the one with the least room below its limit; no limit: there is none
+  std::vector<RedisAdvice> advice_;
+  std::set<std::string> advised_;            // subjects that the log has had
+  std::map<std::string, std::string> runs_;  // run_id of each master of the check under way
+  std::vector<std::string> partition_runs_;  // of its master; empty until the first check
+  struct Replicas {
+    std::string names;
+    core::Result<void> sound;
+    std::vector<RedisAdvice> advice;
+  };
+  std::map<std::string, Replicas> replicas_of_;  // by master, as they were looked at last
+  bool all_have_waitaof_ = false;                // of the check under way
+  bool wait_for_fsync_ = false;                  // appends wait for the replicas' fsync, too
   std::uint64_t times_replaced_ = 0;
+  std::uint64_t appends_ = 0;  // of this process
   // Stored bytes this process has appended and released since memory_used was read.
   std::uint64_t appended_since_check_ = 0;
   std::uint64_t released_since_check_ = 0;

@@ -1,10 +1,13 @@
-// What the buffer knows of Redis: whether its settings keep the promise, how full it is, whether it
-// is the one that it was.
+// What the buffer knows of its servers: whether their settings keep the promise, how full they are,
+// whether they are the ones that they were.
 #include <algorithm>
 #include <cstdlib>
 
+#include <spdlog/spdlog.h>
+
 #include "storage/redis_buffer.hpp"
 #include "storage/redis_checks.hpp"
+#include "storage/redis_facts.hpp"
 
 namespace daybook::storage {
 
@@ -15,8 +18,9 @@ using core::Origin;
 using core::Result;
 using core::Retry;
 using core::Task;
-using core::resp::CommandBatch;
-using core::resp::Reply;
+
+constexpr auto kAwayPause = std::chrono::milliseconds(200);
+constexpr auto kBackSoon = std::chrono::seconds(10);
 
 Task<> RedisBuffer::run() {
   while (!closing_) {
@@ -24,9 +28,15 @@ Task<> RedisBuffer::run() {
     auto outcome = co_await check(runtime_.steady_now() + std::chrono::seconds(5));
     // Something broke while we looked: look once more before the picture is trusted.
     const bool again = recheck_ && outcome;
+    const core::SteadyTime now = runtime_.steady_now();
     core::Duration pause = settings_.check_interval;
     if (again) pause = std::chrono::milliseconds(10);
-    if (!outcome) pause = std::min<core::Duration>(pause, std::chrono::milliseconds(200));
+    if (outcome) away_since_ = now;
+    // A server that went away is back soon, or not for long; what somebody must mend waits for him.
+    if (!outcome && outcome.error().code == Code::unavailable) {
+      const bool just_now = now - away_since_ < kBackSoon;
+      pause = std::min<core::Duration>(pause, just_now ? kAwayPause : 5 * kAwayPause);
+    }
     if (!again) health_ = std::move(outcome);
     checked_->notify_all();
     if (!closing_) co_await check_now_->wait(runtime_.steady_now() + pause);
@@ -37,6 +47,7 @@ void RedisBuffer::close() {
   closing_ = true;
   check_now_->notify_all();
   checked_->notify_all();
+  appended_->notify_all();
 }
 
 Task<Result<void>> RedisBuffer::ready(Deadline deadline) {
@@ -48,12 +59,15 @@ Task<Result<void>> RedisBuffer::ready(Deadline deadline) {
 }
 
 std::uint64_t RedisBuffer::missing_room(std::uint64_t bytes) const {
-  if (stats_.memory_max == 0) return 0;
-  const std::uint64_t reserve = std::min(settings_.memory_reserve, stats_.memory_max / 4);
-  const std::uint64_t grown = stats_.memory_used + appended_since_check_;
+  // Of several servers, the one with the least room: which of them gets the record is not known
+  // yet.
+  const std::uint64_t memory_max = fullest_.memory_max;
+  if (memory_max == 0) return 0;
+  const std::uint64_t reserve = std::min(settings_.memory_reserve, memory_max / 4);
+  const std::uint64_t grown = fullest_.memory_used + appended_since_check_;
   const std::uint64_t used = grown - std::min(grown, released_since_check_);
   const std::uint64_t needed = used + bytes + reserve;
-  return needed > stats_.memory_max ? needed - stats_.memory_max : 0;
+  return needed > memory_max ? needed - memory_max : 0;
 }
 
 double RedisBuffer::drain_per_second() const {
@@ -63,8 +77,6 @@ double RedisBuffer::drain_per_second() const {
 void RedisBuffer::note(const Error& failure) {
   if (failure.retry == Retry::unknown_outcome || failure.code == Code::unavailable ||
       failure.code == Code::closed) {
-    append_pool_.drop_idle();
-    small_pool_.drop_idle();
     if (health_) {
       health_ = core::fail(Code::unavailable, Origin::buffer, Retry::safe,
                            "the connection to Redis was lost: " + failure.detail);
@@ -77,20 +89,23 @@ void RedisBuffer::note(const Error& failure) {
 Task<Result<void>> RedisBuffer::check(Deadline deadline) {
   const std::uint64_t appended = appended_since_check_;
   const std::uint64_t released = released_since_check_;
-  const auto facts = co_await read_facts(deadline);
-  if (!facts) co_return pass(facts);
-  const auto run = facts->info.find("run_id");
-  if (run != facts->info.end() && run->second != redis_run_) {
-    if (!redis_run_.empty()) ++times_replaced_;
-    redis_run_ = run->second;
+  if (auto known = co_await router_.look(deadline); !known) co_return known;
+  servers_.clear();
+  runs_.clear();
+  advice_.clear();
+  all_have_waitaof_ = true;
+  Result<void> sound;
+  for (const io::Endpoint& master : router_.masters()) {
+    auto outcome = co_await check_master(master, deadline);
+    if (sound) sound = std::move(outcome);  // the first complaint; the figures of all
   }
-  stats_.memory_used = std::strtoull(facts->info.at("used_memory").c_str(), nullptr, 10);
-  stats_.memory_max = std::strtoull(facts->info.at("maxmemory").c_str(), nullptr, 10);
+  if (sound) wait_for_fsync_ = all_have_waitaof_;
+  note_runs();
+  note_advice();
+  note_memory();
   appended_since_check_ -= appended;
   released_since_check_ -= released;
-  if (auto sound = check_redis(*facts, settings_.durability, settings_.record_bytes_max); !sound) {
-    co_return sound;
-  }
+  if (!sound) co_return sound;
   if (auto same = co_await check_partitions(deadline); !same) co_return same;
   if (!health_) {
     if (auto made = co_await make_groups(deadline); !made) co_return made;
@@ -99,36 +114,105 @@ Task<Result<void>> RedisBuffer::check(Deadline deadline) {
   co_return Result<void>{};
 }
 
-Task<Result<RedisFacts>> RedisBuffer::read_facts(Deadline deadline) {
-  CommandBatch batch;
-  for (std::string_view name : {"appendonly", "appendfsync", "no-appendfsync-on-rewrite",
-                                "maxmemory-policy", "proto-max-bulk-len"}) {
-    batch.add({"CONFIG", "GET", name});
+Task<Result<void>> RedisBuffer::check_master(io::Endpoint master, Deadline deadline) {
+  const auto facts = co_await read_redis_facts(router_, master, deadline);
+  if (!facts) co_return pass(facts);  // its words name the server
+  const std::string name = master.str();
+  const auto number = [&facts](const char* field) {
+    return std::strtoull(facts->info.at(field).c_str(), nullptr, 10);
+  };
+  servers_.push_back({name, number("used_memory"), number("maxmemory")});
+  if (const auto run = facts->info.find("run_id"); run != facts->info.end()) {
+    runs_[name] = run->second;
   }
-  batch.add({"INFO"});
-  auto replies = co_await small_pool_.call(batch, deadline);
-  if (!replies) co_return pass(std::move(replies));
-  RedisFacts facts;
-  for (const Reply& reply : *replies) {
-    if (reply.is_error()) co_return core::Failure(classify(reply));
-    if (reply.is_array() && reply.elements.size() >= 2) {
-      facts.config[reply.elements[0].text] = reply.elements[1].text;
+  const bool several = router_.kind() != RedisTarget::Kind::single;
+  auto sound = check_redis(*facts, settings_.durability, settings_.record_bytes_max, several);
+  if (sound && !health_) sound = co_await check_access(master, deadline);
+  all_have_waitaof_ = all_have_waitaof_ && has_waitaof(facts->info);
+  if (sound && (replicas_ != 0 || several)) {
+    sound = co_await look_at_replicas(master, *facts, deadline);
+  }
+  for (RedisAdvice& advice :
+       advise_redis(*facts, settings_.durability, settings_.record_bytes_max, several)) {
+    advice_.push_back(std::move(advice));
+  }
+  if (!sound && several) sound.error().detail = name + ": " + sound.error().detail;
+  co_return sound;
+}
+
+// Commands that would be refused are named before the first record needs them.
+Task<Result<void>> RedisBuffer::check_access(io::Endpoint master, Deadline deadline) {
+  for (std::uint32_t p = 0; p < settings_.partitions; ++p) {
+    const auto owner = router_.master_of(key(p, "wal"));
+    if (!owner || owner->str() != master.str()) continue;
+    co_return co_await probe_access(router_, master, key(p, "probe"), replicas_ != 0, deadline);
+  }
+  co_return Result<void>{};  // it serves none of ours
+}
+
+// Replicas are asked once, and again when the master names others.
+Task<Result<void>> RedisBuffer::look_at_replicas(io::Endpoint master, RedisFacts facts,
+                                                 Deadline deadline) {
+  const auto replicas = replicas_of_info(facts.info);
+  std::string names;
+  for (const io::Endpoint& replica : replicas) names += replica.str() + " ";
+  Replicas& known = replicas_of_[master.str()];
+  if (known.names != names || !known.sound) {
+    const auto found = co_await read_replicas(router_, replicas, deadline);
+    known = {std::move(names), check_replicas(found, settings_.durability, has_waitaof(facts.info)),
+             advise_replicas(found, settings_.durability)};
+  }
+  advice_.insert(advice_.end(), known.advice.begin(), known.advice.end());
+  co_return known.sound;
+}
+
+// A partition whose master is another server, or another run of it, may have lost records.
+void RedisBuffer::note_runs() {
+  bool replaced = false;
+  partition_runs_.resize(settings_.partitions);
+  for (std::uint32_t p = 0; p < settings_.partitions; ++p) {
+    const auto owner = router_.master_of(key(p, "wal"));
+    const auto run = owner ? runs_.find(owner->str()) : runs_.end();
+    if (run == runs_.end() || run->second == partition_runs_[p]) continue;
+    replaced = replaced || !partition_runs_[p].empty();
+    partition_runs_[p] = run->second;
+  }
+  if (replaced) ++times_replaced_;
+}
+
+void RedisBuffer::note_memory() {
+  stats_.memory_used = 0;
+  stats_.memory_max = 0;
+  bool limited = true;
+  fullest_ = {};
+  for (const Server& server : servers_) {
+    stats_.memory_used += server.memory_used;
+    stats_.memory_max += server.memory_max;
+    limited = limited && server.memory_max != 0;
+    const auto room = [](const Server& one) {
+      return one.memory_max - std::min(one.memory_max, one.memory_used);
+    };
+    const bool fuller = fullest_.memory_max == 0 || room(server) < room(fullest_);
+    if (server.memory_max != 0 && fuller) fullest_ = server;
+  }
+  if (!limited) stats_.memory_max = 0;
+}
+
+void RedisBuffer::note_advice() {
+  for (const RedisAdvice& advice : advice_) {
+    if (advised_.insert(advice.subject).second) {
+      spdlog::warn("{} {}. {}", advice.subject, advice.detail, advice.mend);
     }
   }
-  facts.info = parse_info(replies->back().text);
-  if (!facts.info.contains("used_memory") || !facts.info.contains("maxmemory")) {
-    co_return core::fail(Code::misconfigured, Origin::buffer, Retry::safe,
-                         "INFO lacks used_memory or maxmemory: this is not a Redis >= 6.2");
-  }
-  co_return facts;
 }
 
 Task<Result<void>> RedisBuffer::check_partitions(Deadline deadline) {
   const std::string name = settings_.prefix + ":partitions";
   const std::string ours = std::to_string(settings_.partitions);
-  CommandBatch batch;
-  batch.add({"SET", name, ours, "NX"}).add({"GET", name});
-  const auto replies = co_await call(std::move(batch), deadline);
+  RedisRequest request;
+  request.on(name).add({"SET", name, ours, "NX"});
+  request.on(name).add({"GET", name});
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   // It was set a moment ago, so whatever was in this Redis before is gone.
   if (!replies->front().is_nil() && stats_.accepted != 0) ++times_replaced_;

@@ -17,7 +17,6 @@ using core::Origin;
 using core::Result;
 using core::Retry;
 using core::Task;
-using core::resp::CommandBatch;
 using core::resp::Reply;
 
 json::object to_json(const core::ParkedRecord& record) {
@@ -129,21 +128,21 @@ Task<Result<void>> RedisBuffer::park(core::ParkedRecord record, Deadline deadlin
   const auto at =
       std::chrono::duration_cast<std::chrono::milliseconds>(record.parked_at.time_since_epoch());
   const std::string at_ms = std::to_string(at.count());
-  CommandBatch batch;
-  batch.add({"EVAL", scripts::kPark, "5", wal, pending, parked, starts, since, scripts::kGroup, id,
-             record.entry.position, text, at_ms});
-  const auto replies = co_await call(std::move(batch), deadline);
+  RedisRequest request;
+  request.on(wal).add({"EVAL", scripts::kPark, "5", wal, pending, parked, starts, since,
+                       scripts::kGroup, id, record.entry.position, text, at_ms});
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   co_return Result<void>{};
 }
 
 Task<Result<std::vector<core::ParkedRecord>>> RedisBuffer::parked(Deadline deadline) {
-  CommandBatch batch;
+  RedisRequest request;
   for (std::uint32_t p = 0; p < settings_.partitions; ++p) {
     const std::string where = key(p, "parked");
-    batch.add({"HVALS", where});
+    request.on(where).add({"HVALS", where});
   }
-  const auto replies = co_await call(std::move(batch), deadline);
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   std::vector<core::ParkedRecord> records;
   for (const Reply& reply : *replies) {
@@ -159,18 +158,18 @@ Task<Result<std::size_t>> RedisBuffer::unpark(std::vector<core::RecordId> ids, D
   const auto all = co_await parked(deadline);
   if (!all) co_return pass(all);
   std::ranges::sort(ids);
-  CommandBatch batch;
+  RedisRequest request;
   for (const core::ParkedRecord& record : *all) {
     const core::RecordId& id = record.entry.id;
     if (!std::ranges::binary_search(ids, id)) continue;
-    batch.add(std::vector<std::string>{
-        "EVAL", std::string(scripts::kUnpark), "4", key(id.partition(), "wal"),
-        key(id.partition(), "pending"), key(id.partition(), "parked"),
-        key(id.partition(), "parked_since"), id.str(), std::to_string(record.entry.stored_size),
-        record.entry.stored_sha256.hex()});
+    const std::string wal = key(id.partition(), "wal");
+    request.on(wal).add(std::vector<std::string>{
+        "EVAL", std::string(scripts::kUnpark), "4", wal, key(id.partition(), "pending"),
+        key(id.partition(), "parked"), key(id.partition(), "parked_since"), id.str(),
+        std::to_string(record.entry.stored_size), record.entry.stored_sha256.hex()});
   }
-  if (batch.commands() == 0) co_return std::size_t{0};
-  const auto replies = co_await call(std::move(batch), deadline);
+  if (request.units.empty()) co_return std::size_t{0};
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   std::size_t count = 0;
   for (const Reply& reply : *replies) count += reply.integer == 1 ? 1 : 0;
@@ -181,9 +180,9 @@ Task<Result<std::optional<core::ParkedRecord>>> RedisBuffer::find_parked(core::R
                                                                          Deadline deadline) {
   const std::string where = key(id.partition(), "parked");
   const std::string text = id.str();
-  CommandBatch batch;
-  batch.add({"HGET", where, text});
-  const auto replies = co_await call(std::move(batch), deadline);
+  RedisRequest request;
+  request.on(where).add({"HGET", where, text});
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   if (replies->front().is_nil()) co_return std::optional<core::ParkedRecord>{};
   co_return parked_from_json(replies->front().text);
@@ -191,12 +190,13 @@ Task<Result<std::optional<core::ParkedRecord>>> RedisBuffer::find_parked(core::R
 
 Task<Result<bool>> RedisBuffer::drop(core::DroppedRecord record, Deadline deadline) {
   const std::uint32_t p = record.id.partition();
-  CommandBatch batch;
-  batch.add(std::vector<std::string>{
-      "EVAL", std::string(scripts::kDrop), "5", record_key(record.id), key(p, "parked"),
-      key(p, "parked_since"), key(p, "counters"), key(p, "dropped"), record.id.str(),
+  RedisRequest request;
+  const std::string bytes = record_key(record.id);
+  request.on(bytes).add(std::vector<std::string>{
+      "EVAL", std::string(scripts::kDrop), "5", bytes, key(p, "parked"), key(p, "parked_since"),
+      key(p, "counters"), key(p, "dropped"), record.id.str(),
       std::to_string(record.parked.entry.stored_size), to_json(record)});
-  const auto replies = co_await call(std::move(batch), deadline);
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   co_return replies->front().integer == 1;
 }
@@ -206,9 +206,9 @@ Task<Result<std::optional<core::DroppedRecord>>> RedisBuffer::dropped(core::Reco
   if (id.partition() >= settings_.partitions) co_return std::optional<core::DroppedRecord>{};
   const std::string where = key(id.partition(), "dropped");
   const std::string text = id.str();
-  CommandBatch batch;
-  batch.add({"HGET", where, text});
-  const auto replies = co_await call(std::move(batch), deadline);
+  RedisRequest request;
+  request.on(where).add({"HGET", where, text});
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   if (replies->front().is_nil()) co_return std::optional<core::DroppedRecord>{};
   auto record = dropped_from_json(replies->front().text);

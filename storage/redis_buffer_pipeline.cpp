@@ -18,8 +18,10 @@ using core::Origin;
 using core::Result;
 using core::Retry;
 using core::Task;
-using core::resp::CommandBatch;
 using core::resp::Reply;
+
+// How soon a cluster's streams are asked again for what other nodes have appended.
+constexpr auto kReadAgain = std::chrono::milliseconds(100);
 
 std::uint64_t to_number(std::string_view text) {
   std::uint64_t number = 0;
@@ -66,12 +68,12 @@ core::Failure gone(const core::RecordId& id) {
 }  // namespace
 
 Task<Result<void>> RedisBuffer::make_groups(Deadline deadline) {
-  CommandBatch batch;
+  RedisRequest request;
   for (std::uint32_t p = 0; p < settings_.partitions; ++p) {
     const std::string wal = key(p, "wal");
-    batch.add({"XGROUP", "CREATE", wal, scripts::kGroup, "0", "MKSTREAM"});
+    request.on(wal).add({"XGROUP", "CREATE", wal, scripts::kGroup, "0", "MKSTREAM"});
   }
-  const auto replies = co_await small_pool_.call(batch, deadline);
+  const auto replies = co_await router_.call(Lane::small, request, deadline);
   if (!replies) co_return pass(replies);
   for (const Reply& reply : *replies) {
     if (reply.is_error() && !reply.text.starts_with("BUSYGROUP")) {
@@ -81,40 +83,65 @@ Task<Result<void>> RedisBuffer::make_groups(Deadline deadline) {
   co_return Result<void>{};
 }
 
+// One command waits for entries of several streams only where they are in one place. In a cluster
+// each stream is in a slot of its own: they are asked again and again there, at once when this
+// process has appended something.
 Task<Result<std::vector<BufferEntry>>> RedisBuffer::read(std::size_t max, core::Duration wait) {
-  const auto wait_ms = std::chrono::duration_cast<std::chrono::milliseconds>(wait).count();
-  const std::size_t each = std::max<std::size_t>(1, max / settings_.partitions);
-  std::vector<std::string> command = {"XREADGROUP",
-                                      "GROUP",
-                                      std::string(scripts::kGroup),
-                                      settings_.node,
-                                      "COUNT",
-                                      std::to_string(each),
-                                      "BLOCK",
-                                      std::to_string(std::max<std::int64_t>(1, wait_ms)),
-                                      "STREAMS"};
-  for (std::uint32_t p = 0; p < settings_.partitions; ++p) command.push_back(key(p, "wal"));
-  command.insert(command.end(), settings_.partitions, ">");
-  CommandBatch batch;
-  batch.add(command);
-  const auto replies =
-      co_await read_pool_.call(batch, runtime_.steady_now() + wait + std::chrono::seconds(5));
+  if (router_.kind() != RedisTarget::Kind::cluster) co_return co_await read_once(max, wait);
+  const Deadline deadline = runtime_.steady_now() + wait;
+  for (;;) {
+    const std::uint64_t appends = appends_;
+    auto entries = co_await read_once(max, {});
+    const core::SteadyTime now = runtime_.steady_now();
+    if (!entries || !entries->empty() || now >= deadline || closing_) co_return entries;
+    if (appends == appends_) co_await appended_->wait(std::min(deadline, now + kReadAgain));
+  }
+}
+
+// wait zero: what is there now.
+Task<Result<std::vector<BufferEntry>>> RedisBuffer::read_once(std::size_t max,
+                                                              core::Duration wait) {
+  const std::string each = std::to_string(std::max<std::size_t>(1, max / settings_.partitions));
+  const std::vector<std::string> command = {"XREADGROUP",   "GROUP", std::string(scripts::kGroup),
+                                            settings_.node, "COUNT", each};
+  RedisRequest request;
+  if (wait != core::Duration::zero()) {
+    const auto wait_ms = std::chrono::duration_cast<std::chrono::milliseconds>(wait).count();
+    std::vector<std::string> all = command;
+    for (const char* word : {"BLOCK", "", "STREAMS"}) all.emplace_back(word);
+    all[command.size() + 1] = std::to_string(std::max<std::int64_t>(1, wait_ms));
+    for (std::uint32_t p = 0; p < settings_.partitions; ++p) all.push_back(key(p, "wal"));
+    all.insert(all.end(), settings_.partitions, ">");
+    request.on(key(0, "wal")).add(all);
+  } else {
+    for (std::uint32_t p = 0; p < settings_.partitions; ++p) {
+      std::vector<std::string> one = command;
+      for (std::string word : {std::string("STREAMS"), key(p, "wal"), std::string(">")}) {
+        one.push_back(std::move(word));
+      }
+      request.on(key(p, "wal")).add(one);
+    }
+  }
+  const auto replies = co_await router_.call(
+      Lane::read, request, runtime_.steady_now() + wait + std::chrono::seconds(5));
   if (!replies) {
     note(replies.error());
     co_return pass(replies);
   }
-  const Reply& reply = replies->front();
-  if (reply.is_error()) {
-    if (reply.text.starts_with("NOGROUP")) {
-      static_cast<void>(co_await make_groups(runtime_.steady_now() + std::chrono::seconds(5)));
-    }
-    co_return core::Failure(classify(reply));
-  }
   std::vector<BufferEntry> entries;
-  for (const Reply& stream : reply.elements) {
-    if (stream.elements.size() == 2) parse_entries(stream.elements[1], entries);
+  const Reply* failed = nullptr;
+  for (const Reply& reply : *replies) {
+    if (reply.is_error()) failed = &reply;
+    for (const Reply& stream : reply.elements) {
+      if (stream.elements.size() == 2) parse_entries(stream.elements[1], entries);
+    }
   }
-  co_return entries;
+  // What was given out is given on, whatever another partition said.
+  if (failed == nullptr || !entries.empty()) co_return entries;
+  if (failed->text.starts_with("NOGROUP")) {
+    static_cast<void>(co_await make_groups(runtime_.steady_now() + std::chrono::seconds(5)));
+  }
+  co_return core::Failure(classify(*failed));
 }
 
 Task<Result<std::vector<BufferEntry>>> RedisBuffer::read_own_pending(Deadline deadline) {
@@ -123,10 +150,10 @@ Task<Result<std::vector<BufferEntry>>> RedisBuffer::read_own_pending(Deadline de
     const std::string wal = key(p, "wal");
     std::string after = "0";
     for (;;) {
-      CommandBatch batch;
-      batch.add({"XREADGROUP", "GROUP", scripts::kGroup, settings_.node, "COUNT", "1000", "STREAMS",
-                 wal, after});
-      const auto replies = co_await call(std::move(batch), deadline);
+      RedisRequest request;
+      request.on(wal).add({"XREADGROUP", "GROUP", scripts::kGroup, settings_.node, "COUNT", "1000",
+                           "STREAMS", wal, after});
+      const auto replies = co_await call(std::move(request), deadline);
       if (!replies) co_return pass(replies);
       const Reply& streams = replies->front();
       if (streams.elements.empty() || streams.elements[0].elements.size() != 2) break;
@@ -144,12 +171,13 @@ Task<Result<std::vector<BufferEntry>>> RedisBuffer::claim(core::Duration lease, 
   const std::string idle_ms =
       std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(lease).count());
   const std::string count = std::to_string(max);
-  CommandBatch batch;
+  RedisRequest request;
   for (std::uint32_t p = 0; p < settings_.partitions; ++p) {
     const std::string wal = key(p, "wal");
-    batch.add({"XAUTOCLAIM", wal, scripts::kGroup, settings_.node, idle_ms, "0-0", "COUNT", count});
+    request.on(wal).add(
+        {"XAUTOCLAIM", wal, scripts::kGroup, settings_.node, idle_ms, "0-0", "COUNT", count});
   }
-  const auto replies = co_await call(std::move(batch), deadline);
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   std::vector<BufferEntry> entries;
   for (const Reply& reply : *replies) {
@@ -166,13 +194,13 @@ Task<Result<std::vector<std::uint32_t>>> RedisBuffer::starts(std::vector<BufferE
   }
   std::vector<std::uint32_t> counts(entries.size(), 1);
   if (by_partition.empty()) co_return counts;
-  CommandBatch batch;
+  RedisRequest request;
   for (const auto& [partition, group] : by_partition) {
     std::vector<std::string> command = {"HMGET", key(partition, "starts")};
     for (std::size_t i : group) command.push_back(entries[i].id.str());
-    batch.add(command);
+    request.on(command[1]).add(command);
   }
-  const auto replies = co_await call(std::move(batch), deadline);
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   auto reply = replies->begin();
   for (const auto& [partition, group] : by_partition) {
@@ -200,9 +228,11 @@ Task<Result<void>> RedisBuffer::note_starts(std::vector<core::StartCount> counts
     command.push_back(std::to_string(count.starts));
   }
   if (commands.empty()) co_return Result<void>{};
-  CommandBatch batch;
-  for (const auto& [partition, command] : commands) batch.add(command);
-  const auto replies = co_await call(std::move(batch), deadline);
+  RedisRequest request;
+  for (const auto& [partition, command] : commands) {
+    request.on(key(partition, "pending")).add(command);
+  }
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   co_return Result<void>{};
 }
@@ -218,21 +248,21 @@ Task<Result<void>> RedisBuffer::renew(std::vector<BufferEntry> entries, Deadline
     command.push_back(entry.position);
   }
   if (commands.empty()) co_return Result<void>{};
-  CommandBatch batch;
+  RedisRequest request;
   for (auto& [partition, command] : commands) {
     command.emplace_back("JUSTID");
-    batch.add(command);
+    request.on(command[1]).add(command);
   }
-  const auto replies = co_await call(std::move(batch), deadline);
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   co_return Result<void>{};
 }
 
 Task<Result<std::string>> RedisBuffer::load(core::RecordId id, Deadline deadline) {
   const std::string where = record_key(id);
-  CommandBatch batch;
-  batch.add({"GET", where});
-  auto replies = co_await call(std::move(batch), deadline);
+  RedisRequest request;
+  request.on(where).add({"GET", where});
+  auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(std::move(replies));
   if (replies->front().is_nil()) co_return gone(id);
   co_return std::move(replies->front().text);
@@ -241,7 +271,7 @@ Task<Result<std::string>> RedisBuffer::load(core::RecordId id, Deadline deadline
 Task<Result<void>> RedisBuffer::release(std::vector<BufferEntry> entries, Deadline deadline) {
   std::map<std::uint32_t, std::vector<const BufferEntry*>> by_partition;
   for (const BufferEntry& entry : entries) by_partition[entry.id.partition()].push_back(&entry);
-  CommandBatch batch;
+  RedisRequest request;
   for (const auto& [partition, group] : by_partition) {
     std::vector<std::string> command = {"EVAL",
                                         std::string(scripts::kRelease),
@@ -257,9 +287,9 @@ Task<Result<void>> RedisBuffer::release(std::vector<BufferEntry> entries, Deadli
       command.push_back(entry->position);
       command.push_back(std::to_string(entry->stored_size));
     }
-    batch.add(command);
+    request.on(key(partition, "wal")).add(command);
   }
-  const auto replies = co_await call(std::move(batch), deadline);
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   std::uint64_t bytes = 0;
   for (const BufferEntry& entry : entries) bytes += entry.stored_size;
@@ -276,10 +306,12 @@ Task<Result<std::optional<core::BufferedHead>>> RedisBuffer::find(core::RecordId
   const std::string record = record_key(id);
   const std::string text = id.str();
   const std::string last = std::to_string(core::limits::kEnvelopeBytesMax + 7);
-  CommandBatch batch;
-  batch.add({"HGET", pending, text}).add({"HEXISTS", parked, text}).add({"STRLEN", record});
-  batch.add({"GETRANGE", record, "0", last});
-  const auto replies = co_await call(std::move(batch), deadline);
+  RedisRequest request;
+  request.on(pending).add({"HGET", pending, text});
+  request.on(parked).add({"HEXISTS", parked, text});
+  request.on(record).add({"STRLEN", record});
+  request.on(record).add({"GETRANGE", record, "0", last});
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   const bool is_parked = (*replies)[1].integer == 1;
   if ((*replies)[0].is_nil() && !is_parked) co_return std::optional<core::BufferedHead>{};
@@ -298,9 +330,9 @@ Task<Result<core::ByteVector>> RedisBuffer::read_range(core::RecordId id, std::u
   const std::string record = record_key(id);
   const std::string first = std::to_string(offset);
   const std::string last = std::to_string(offset + length - 1);
-  CommandBatch batch;
-  batch.add({"GETRANGE", record, first, last});
-  const auto replies = co_await call(std::move(batch), deadline);
+  RedisRequest request;
+  request.on(record).add({"GETRANGE", record, first, last});
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   const core::Bytes bytes = core::as_bytes(replies->front().text);
   if (bytes.size() != length) co_return gone(id);
@@ -308,15 +340,15 @@ Task<Result<core::ByteVector>> RedisBuffer::read_range(core::RecordId id, std::u
 }
 
 Task<Result<core::BufferStats>> RedisBuffer::stats(Deadline deadline) {
-  CommandBatch batch;
+  RedisRequest request;
   for (std::uint32_t p = 0; p < settings_.partitions; ++p) {
     const std::string wal = key(p, "wal");
     const std::string parked = key(p, "parked");
     const std::string counters = key(p, "counters");
     const std::string since = key(p, "parked_since");
-    batch.add({"EVAL", scripts::kStats, "4", wal, parked, counters, since});
+    request.on(wal).add({"EVAL", scripts::kStats, "4", wal, parked, counters, since});
   }
-  const auto replies = co_await call(std::move(batch), deadline);
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   core::BufferStats total;
   for (const Reply& reply : *replies) {

@@ -19,18 +19,18 @@ using core::resp::Reply;
 
 constexpr std::string_view kPage = "1000";
 
-RedisScan::RedisScan(io::IoRuntime& runtime, io::RespSettings server, std::string prefix)
-    : runtime_(runtime), prefix_(std::move(prefix)), pool_(runtime, std::move(server), 2) {}
+RedisScan::RedisScan(io::IoRuntime& runtime, RedisTarget server, std::string prefix)
+    : runtime_(runtime), prefix_(std::move(prefix)), router_(runtime, std::move(server), {}) {}
 
 std::string RedisScan::key(const RecordId& id, std::string_view rest) const {
   return "{" + prefix_ + ":" + std::to_string(id.partition()) + "}:" + std::string(rest);
 }
 
-Task<RedisScan::Replies> RedisScan::call(CommandBatch batch, Deadline deadline) {
-  auto replies = co_await pool_.call(batch, deadline);
+Task<RedisScan::Replies> RedisScan::call(RedisRequest request, Deadline deadline) {
+  auto replies = co_await router_.call(RedisRouter::Lane::small, request, deadline);
   // A kept connection to a Redis that was restarted since; everything here may be repeated.
   if (!replies && replies.error().code == Code::closed) {
-    replies = co_await pool_.call(batch, deadline);
+    replies = co_await router_.call(RedisRouter::Lane::small, request, deadline);
   }
   if (!replies) co_return replies;
   for (const Reply& reply : *replies) {
@@ -40,16 +40,17 @@ Task<RedisScan::Replies> RedisScan::call(CommandBatch batch, Deadline deadline) 
 }
 
 Task<Result<std::uint32_t>> RedisScan::partitions(Deadline deadline) {
-  CommandBatch batch;
-  batch.add({"GET", prefix_ + ":partitions"});
-  const auto replies = co_await call(std::move(batch), deadline);
+  const std::string name = prefix_ + ":partitions";
+  RedisRequest request;
+  request.on(name).add({"GET", name});
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   const std::string& text = replies->front().text;
   std::uint32_t count = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
   if (!replies->front().is_nil() && (error != std::errc{} || end != text.data() + text.size())) {
     co_return core::fail(Code::damaged, Origin::buffer, Retry::never,
-                         "the Redis key " + prefix_ + ":partitions holds no number");
+                         "the Redis key " + name + " holds no number");
   }
   co_return count;
 }
@@ -63,16 +64,21 @@ Task<Result<void>> RedisScan::visit_all(std::uint32_t partitions, Visit visit,
     auto parked = co_await visit_hash(tag + "parked", {.parked = true}, visit, timeout);
     if (!parked) co_return parked;
   }
-  co_return co_await visit_bytes(visit, timeout);
+  if (auto known = co_await router_.look(runtime_.steady_now() + timeout); !known) co_return known;
+  for (const io::Endpoint& master : router_.masters()) {
+    auto bytes = co_await visit_bytes(master, visit, timeout);
+    if (!bytes) co_return bytes;
+  }
+  co_return Result<void>{};
 }
 
 Task<Result<void>> RedisScan::visit_hash(std::string name, BufferSight sight, Visit visit,
                                          core::Duration timeout) {
   std::string cursor = "0";
   do {
-    CommandBatch batch;
-    batch.add({"HSCAN", name, cursor, "COUNT", kPage});
-    const auto replies = co_await call(std::move(batch), runtime_.steady_now() + timeout);
+    RedisRequest request;
+    request.on(name).add({"HSCAN", name, cursor, "COUNT", kPage});
+    const auto replies = co_await call(std::move(request), runtime_.steady_now() + timeout);
     if (!replies) co_return pass(replies);
     const Reply& page = replies->front();
     if (page.elements.size() != 2) co_return core::Failure(classify(page));
@@ -85,13 +91,15 @@ Task<Result<void>> RedisScan::visit_hash(std::string name, BufferSight sight, Vi
   co_return Result<void>{};
 }
 
-Task<Result<void>> RedisScan::visit_bytes(Visit visit, core::Duration timeout) {
+Task<Result<void>> RedisScan::visit_bytes(io::Endpoint master, Visit visit,
+                                          core::Duration timeout) {
   const std::string pattern = "{" + prefix_ + ":*}:record:*";
   std::string cursor = "0";
   do {
     CommandBatch batch;
     batch.add({"SCAN", cursor, "MATCH", pattern, "COUNT", kPage});
-    const auto replies = co_await call(std::move(batch), runtime_.steady_now() + timeout);
+    const auto replies =
+        co_await router_.call_master(master, std::move(batch), runtime_.steady_now() + timeout);
     if (!replies) co_return pass(replies);
     const Reply& page = replies->front();
     if (page.elements.size() != 2) co_return core::Failure(classify(page));
@@ -107,21 +115,24 @@ Task<Result<void>> RedisScan::visit_bytes(Visit visit, core::Duration timeout) {
 
 Task<Result<BufferSight>> RedisScan::look(RecordId id, Deadline deadline) {
   const std::string text = id.str();
-  CommandBatch batch;
-  batch.add({"HEXISTS", key(id, "pending"), text});
-  batch.add({"HEXISTS", key(id, "parked"), text});
-  batch.add({"EXISTS", key(id, "record:" + text)});
-  batch.add({"HEXISTS", key(id, "dropped"), text});
-  const auto replies = co_await call(std::move(batch), deadline);
+  RedisRequest request;
+  for (const char* hash : {"pending", "parked", "dropped"}) {
+    const std::string where = key(id, hash);
+    request.on(where).add({"HEXISTS", where, text});
+  }
+  const std::string record = key(id, "record:" + text);
+  request.on(record).add({"EXISTS", record});
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   const auto yes = [&replies](std::size_t i) { return (*replies)[i].integer == 1; };
-  co_return BufferSight{yes(0), yes(1), yes(2), yes(3)};
+  co_return BufferSight{.pending = yes(0), .parked = yes(1), .bytes = yes(3), .dropped = yes(2)};
 }
 
 Task<Result<std::string>> RedisScan::load(RecordId id, Deadline deadline) {
-  CommandBatch batch;
-  batch.add({"GET", key(id, "record:" + id.str())});
-  auto replies = co_await call(std::move(batch), deadline);
+  const std::string record = key(id, "record:" + id.str());
+  RedisRequest request;
+  request.on(record).add({"GET", record});
+  auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(std::move(replies));
   if (replies->front().is_nil()) {
     co_return core::fail(Code::not_found, Origin::buffer, Retry::never,
@@ -131,23 +142,24 @@ Task<Result<std::string>> RedisScan::load(RecordId id, Deadline deadline) {
 }
 
 Task<Result<bool>> RedisScan::drop_bytes(RecordId id, Deadline deadline) {
-  CommandBatch batch;
-  batch.add(std::vector<std::string>{"EVAL", std::string(scripts::kDropBytes), "3",
-                                     key(id, "record:" + id.str()), key(id, "pending"),
-                                     key(id, "parked"), id.str()});
-  const auto replies = co_await call(std::move(batch), deadline);
+  const std::string record = key(id, "record:" + id.str());
+  RedisRequest request;
+  request.on(record).add(std::vector<std::string>{"EVAL", std::string(scripts::kDropBytes), "3",
+                                                  record, key(id, "pending"), key(id, "parked"),
+                                                  id.str()});
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   co_return replies->front().integer == 1;
 }
 
 Task<Result<bool>> RedisScan::restore_entry(RecordId id, std::uint64_t stored_size,
                                             core::Sha256 stored_sha256, Deadline deadline) {
-  CommandBatch batch;
-  batch.add(std::vector<std::string>{"EVAL", std::string(scripts::kRestoreEntry), "4",
-                                     key(id, "record:" + id.str()), key(id, "wal"),
-                                     key(id, "pending"), key(id, "parked"), id.str(),
-                                     std::to_string(stored_size), stored_sha256.hex()});
-  const auto replies = co_await call(std::move(batch), deadline);
+  const std::string record = key(id, "record:" + id.str());
+  RedisRequest request;
+  request.on(record).add(std::vector<std::string>{
+      "EVAL", std::string(scripts::kRestoreEntry), "4", record, key(id, "wal"), key(id, "pending"),
+      key(id, "parked"), id.str(), std::to_string(stored_size), stored_sha256.hex()});
+  const auto replies = co_await call(std::move(request), deadline);
   if (!replies) co_return pass(replies);
   co_return replies->front().integer == 1;
 }

@@ -13,7 +13,7 @@
 #include "core/result.hpp"
 #include "core/task.hpp"
 #include "core/units.hpp"
-#include "io/resp_connection.hpp"
+#include "storage/redis_router.hpp"
 
 namespace daybook::storage {
 
@@ -27,7 +27,7 @@ struct BufferSight {
 
 class RedisScan {
  public:
-  RedisScan(io::IoRuntime& runtime, io::RespSettings server, std::string prefix);
+  RedisScan(io::IoRuntime& runtime, RedisTarget server, std::string prefix);
 
   // How many partitions the buffer was made with; 0: nothing was ever buffered here.
   core::Task<core::Result<std::uint32_t>> partitions(core::Deadline deadline);
@@ -48,15 +48,16 @@ class RedisScan {
 
  private:
   using Replies = core::Result<std::vector<core::resp::Reply>>;
-  core::Task<Replies> call(core::resp::CommandBatch batch, core::Deadline deadline);
+  core::Task<Replies> call(RedisRequest request, core::Deadline deadline);
   core::Task<core::Result<void>> visit_hash(std::string name, BufferSight sight, Visit visit,
                                             core::Duration timeout);
-  core::Task<core::Result<void>> visit_bytes(Visit visit, core::Duration timeout);
+  core::Task<core::Result<void>> visit_bytes(io::Endpoint master, Visit visit,
+                                             core::Duration timeout);
   [[nodiscard]] std::string key(const core::RecordId& id, std::string_view rest) const;
 
   io::IoRuntime& runtime_;
   const std::string prefix_;
-  io::RespPool pool_;
+  RedisRouter router_;
 };
 
 }  // namespace daybook::storage

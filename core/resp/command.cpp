@@ -35,6 +35,15 @@ CommandBatch& CommandBatch::add(std::initializer_list<std::string_view> argument
   return *this;
 }
 
+CommandBatch& CommandBatch::add(const CommandBatch& other) {
+  for (const Reference& reference : other.references_) {
+    references_.push_back({text_.size() + reference.text_before, reference.slice});
+  }
+  text_ += other.text_;
+  commands_ += other.commands_;
+  return *this;
+}
+
 Slices CommandBatch::slices() const {
   Slices slices;
   std::size_t at = 0;

@@ -18,6 +18,9 @@ class CommandBatch {
   // The same with one last argument made of slices, which must outlive the batch's use.
   CommandBatch& add(std::initializer_list<std::string_view> arguments, const Slices& last);
 
+  // The commands of another batch; the bytes that its slices name must outlive this one's use, too.
+  CommandBatch& add(const CommandBatch& other);
+
   [[nodiscard]] std::size_t commands() const { return commands_; }
   // Valid until the batch changes or ends.
   [[nodiscard]] Slices slices() const;

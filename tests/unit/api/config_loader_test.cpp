@@ -279,12 +279,14 @@ TEST_F(ConfigLoader, rules_between_settings_are_checked) {
   EXPECT_CONTAINS(complaint_about("[ingest]\ntenant = \"a/b\"\n"), "ingest.tenant");
   EXPECT_CONTAINS(complaint_about("[buffer]\nprefix = \"a{b\"\n"), "buffer.prefix");
   EXPECT_CONTAINS(complaint_about("[buffer]\nusername = \"daybook\"\n"), "buffer.password is not");
-  for (const char* url : {"redis://127.0.0.1:6379/2", "redis://localhost", "unix:/run/r.sock",
-                          "redis://[::1]:6379"}) {
+  for (const char* url :
+       {"redis://127.0.0.1:6379/2", "redis://localhost", "unix:/run/r.sock", "redis://[::1]:6379",
+        "rediss://a:1", "redis+sentinel://a,b:2/wal/1", "rediss+cluster://a:1,[::1]"}) {
     EXPECT_EQ(complaint(load_config({{}, {}, {"buffer.url=" + std::string(url)}})), "") << url;
   }
-  for (const char* url : {"http://127.0.0.1", "redis://", "redis://a:x", "unix:relative", "unix:/",
-                          "rediss://a:1", "redis://a:1/x"}) {
+  for (const char* url :
+       {"http://127.0.0.1", "redis://", "redis://a:x", "unix:relative", "unix:/", "redis://a:1/x",
+        "redis+cluster://a/1", "redis+sentinel://a", "redis://a:1,b:2"}) {
     EXPECT_CONTAINS(complaint(load_config({{}, {}, {"buffer.url=" + std::string(url)}})),
                     "buffer.url: ");
   }

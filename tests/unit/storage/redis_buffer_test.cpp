@@ -50,7 +50,7 @@ class RedisBuffer : public ::testing::Test {
   void SetUp() override {
     if (!RedisServer::installed()) GTEST_SKIP() << "redis-server and redis-cli are not installed";
     redis_ = std::make_unique<RedisServer>();
-    settings_.server.endpoint.unix_path = redis_->socket();
+    settings_.server.addresses = {{"", 0, redis_->socket()}};
     settings_.partitions = 2;
     settings_.node = "node-1";
     settings_.run = "run-1";
@@ -805,30 +805,6 @@ TEST_F(RedisBuffer, closes_while_a_reader_waits) {
   run_on_io(runtime_, runtime_.sleep(20ms));
   buffer_->close();
   wait_until([&] { return ended; });
-}
-
-// --- addresses ---
-
-TEST(RedisUrl, takes_what_it_says_and_nothing_else) {
-  const auto plain = storage::parse_redis_url("redis://10.0.0.1:7000");
-  ASSERT_TRUE(plain);
-  EXPECT_EQ(plain->endpoint.host, "10.0.0.1");
-  EXPECT_EQ(plain->endpoint.port, 7000);
-  EXPECT_EQ(plain->database, 0u);
-  const auto usual = storage::parse_redis_url("redis://cache.internal/3");
-  ASSERT_TRUE(usual);
-  EXPECT_EQ(usual->endpoint.port, 6379);
-  EXPECT_EQ(usual->database, 3u);
-  const auto six = storage::parse_redis_url("redis://[::1]");
-  ASSERT_TRUE(six);
-  EXPECT_EQ(six->endpoint.port, 6379);
-  const auto local = storage::parse_redis_url("unix:/run/redis.sock");
-  ASSERT_TRUE(local);
-  EXPECT_EQ(local->endpoint.unix_path, "/run/redis.sock");
-  for (const char* bad : {"", "http://a", "redis://a/x", "redis://a:b", "redis://a/1x",
-                          "unix:", "rediss://a", "redis://"}) {
-    EXPECT_FALSE(storage::parse_redis_url(bad)) << bad;
-  }
 }
 
 }  // namespace
