@@ -16,6 +16,7 @@ using core::Task;
 
 constexpr auto kDiskInterval = std::chrono::seconds(1);
 constexpr auto kFirstLook = std::chrono::milliseconds(100);  // the buffer is checked by then
+constexpr auto kSayAgain = std::chrono::seconds(10);
 constexpr int kProbeEvery = 10;                              // disk looks
 constexpr int kRefusedProbeEvery = 5;
 constexpr auto kProbeTimeout = std::chrono::seconds(5);
@@ -48,6 +49,7 @@ void Health::close() {
 
 Task<> Health::run() {
   Result<void> buffer_before;
+  core::SteadyTime say_again{};
   co_await stop_->wait(services_.runtime.steady_now() + kFirstLook);
   for (int round = 0; !closing_; ++round) {
     look_at_disk();
@@ -63,8 +65,15 @@ Task<> Health::run() {
     if (services_.trail != nullptr && !services_.trail->health()) {
       log_change("trail", services_.trail->health(), co_await services_.trail->recover());
     }
-    log_change("buffer", buffer_before, services_.buffer.health());
-    buffer_before = services_.buffer.health();
+    const Result<void> buffer = services_.buffer.health();
+    log_change("buffer", buffer_before, buffer);
+    // Why it is away may be known only later, or change; each reason once, but not each moment.
+    if (!buffer && !buffer_before && buffer.error().detail != buffer_before.error().detail &&
+        services_.runtime.steady_now() >= say_again) {
+      spdlog::warn("buffer: {}", buffer.error().detail);
+      say_again = services_.runtime.steady_now() + kSayAgain;
+    }
+    buffer_before = buffer;
     publish();
     if (!closing_) co_await stop_->wait(services_.runtime.steady_now() + kDiskInterval);
   }

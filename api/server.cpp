@@ -394,6 +394,16 @@ std::string Server::status_json() {
     checks.push_back(
         json::object{{"name", check.name}, {"ok", check.ok}, {"detail", check.detail}});
   }
+  json::array servers;
+  for (const auto& server : buffer_->servers()) {
+    servers.push_back(json::object{{"address", server.address},
+                                   {"memory_bytes", server.memory_used},
+                                   {"memory_max_bytes", server.memory_max}});
+  }
+  json::array advice;
+  for (const auto& one : buffer_->advice()) {
+    advice.push_back(json::value(one.subject + " " + one.detail + ". " + one.mend));
+  }
   json::object in_flight;
   for (const auto& stage : stages_) {
     in_flight[stage->name()] = pipeline_ ? pipeline_->in_flight(stage->name()) : 0;
@@ -422,7 +432,10 @@ std::string Server::status_json() {
       {"buffer", json::object{{"bytes", stats.bytes},
                               {"oldest_seconds", oldest},
                               {"memory_bytes", stats.memory_used},
-                              {"memory_max_bytes", stats.memory_max}}},
+                              {"memory_max_bytes", stats.memory_max},
+                              {"replicas_confirm_with", buffer_->replicas_confirm_with()},
+                              {"servers", std::move(servers)},
+                              {"advice", std::move(advice)}}},
       {"spool", json::object{{"records", spool_ ? spool_->records() : 0},
                              {"bytes", spool_ ? spool_->bytes() : 0},
                              {"quarantined", spool_ ? spool_->quarantined() : 0}}},

@@ -49,7 +49,6 @@ core::Error refusal(const RespSettings& settings, const std::string& text) {
 // No answer to our greeting: often the one side speaks TLS and the other does not, or a TLS server
 // refuses our certificate, which TLS 1.3 tells only now.
 core::Error greeting_trouble(const RespSettings& settings, core::Error error) {
-  error.retry = Retry::safe;  // it asked for nothing
   error.detail = name_of(settings) + ": " + error.detail;
   if (settings.tls && error.detail.find(" alert ") != std::string::npos) {
     error.code = Code::misconfigured;
@@ -60,6 +59,7 @@ core::Error greeting_trouble(const RespSettings& settings, core::Error error) {
               "its tls-ca-cert-file holds";
   } else if (error.code == Code::closed) {
     error.code = Code::unavailable;
+    error.retry = Retry::safe;  // nothing was asked for
     if (!settings.tls) {
       error.detail += ". If it speaks TLS, begin buffer.url with rediss";
     } else if (settings.tls->cert_file.empty()) {

@@ -159,8 +159,14 @@ class RedisBuffer final : public core::WriteAheadBuffer {
   std::vector<Server> servers_;
   Server fullest_;  // the one with the least room below its limit; no limit: there is none
   std::vector<RedisAdvice> advice_;
+  struct Seen {
+    std::vector<Server> servers;
+    std::map<std::string, std::string> runs;  // run_id by address
+    std::vector<RedisAdvice> advice;
+    bool all_have_waitaof = true;
+  };
+  Seen seen_;  // by the check under way
   std::set<std::string> advised_;            // subjects that the log has had
-  std::map<std::string, std::string> runs_;  // run_id of each master of the check under way
   std::vector<std::string> partition_runs_;  // of its master; empty until the first check
   struct Replicas {
     std::string names;
@@ -168,7 +174,6 @@ class RedisBuffer final : public core::WriteAheadBuffer {
     std::vector<RedisAdvice> advice;
   };
   std::map<std::string, Replicas> replicas_of_;  // by master, as they were looked at last
-  bool all_have_waitaof_ = false;                // of the check under way
   bool wait_for_fsync_ = false;                  // appends wait for the replicas' fsync, too
   std::uint64_t times_replaced_ = 0;
   std::uint64_t appends_ = 0;  // of this process

@@ -90,19 +90,20 @@ Task<Result<void>> RedisBuffer::check(Deadline deadline) {
   const std::uint64_t appended = appended_since_check_;
   const std::uint64_t released = released_since_check_;
   if (auto known = co_await router_.look(deadline); !known) co_return known;
-  servers_.clear();
-  runs_.clear();
-  advice_.clear();
-  all_have_waitaof_ = true;
+  seen_ = {};
   Result<void> sound;
   for (const io::Endpoint& master : router_.masters()) {
     auto outcome = co_await check_master(master, deadline);
     if (sound) sound = std::move(outcome);  // the first complaint; the figures of all
   }
-  if (sound) wait_for_fsync_ = all_have_waitaof_;
   note_runs();
-  note_advice();
-  note_memory();
+  if (seen_.servers.size() == router_.masters().size()) {
+    servers_ = std::move(seen_.servers);
+    advice_ = std::move(seen_.advice);
+    wait_for_fsync_ = seen_.all_have_waitaof;
+    note_memory();
+    note_advice();
+  }
   appended_since_check_ -= appended;
   released_since_check_ -= released;
   if (!sound) co_return sound;
@@ -121,20 +122,20 @@ Task<Result<void>> RedisBuffer::check_master(io::Endpoint master, Deadline deadl
   const auto number = [&facts](const char* field) {
     return std::strtoull(facts->info.at(field).c_str(), nullptr, 10);
   };
-  servers_.push_back({name, number("used_memory"), number("maxmemory")});
+  seen_.servers.push_back({name, number("used_memory"), number("maxmemory")});
   if (const auto run = facts->info.find("run_id"); run != facts->info.end()) {
-    runs_[name] = run->second;
+    seen_.runs[name] = run->second;
   }
   const bool several = router_.kind() != RedisTarget::Kind::single;
   auto sound = check_redis(*facts, settings_.durability, settings_.record_bytes_max, several);
   if (sound && !health_) sound = co_await check_access(master, deadline);
-  all_have_waitaof_ = all_have_waitaof_ && has_waitaof(facts->info);
+  seen_.all_have_waitaof = seen_.all_have_waitaof && has_waitaof(facts->info);
   if (sound && (replicas_ != 0 || several)) {
     sound = co_await look_at_replicas(master, *facts, deadline);
   }
   for (RedisAdvice& advice :
        advise_redis(*facts, settings_.durability, settings_.record_bytes_max, several)) {
-    advice_.push_back(std::move(advice));
+    seen_.advice.push_back(std::move(advice));
   }
   if (!sound && several) sound.error().detail = name + ": " + sound.error().detail;
   co_return sound;
@@ -162,7 +163,7 @@ Task<Result<void>> RedisBuffer::look_at_replicas(io::Endpoint master, RedisFacts
     known = {std::move(names), check_replicas(found, settings_.durability, has_waitaof(facts.info)),
              advise_replicas(found, settings_.durability)};
   }
-  advice_.insert(advice_.end(), known.advice.begin(), known.advice.end());
+  seen_.advice.insert(seen_.advice.end(), known.advice.begin(), known.advice.end());
   co_return known.sound;
 }
 
@@ -172,8 +173,8 @@ void RedisBuffer::note_runs() {
   partition_runs_.resize(settings_.partitions);
   for (std::uint32_t p = 0; p < settings_.partitions; ++p) {
     const auto owner = router_.master_of(key(p, "wal"));
-    const auto run = owner ? runs_.find(owner->str()) : runs_.end();
-    if (run == runs_.end() || run->second == partition_runs_[p]) continue;
+    const auto run = owner ? seen_.runs.find(owner->str()) : seen_.runs.end();
+    if (run == seen_.runs.end() || run->second == partition_runs_[p]) continue;
     replaced = replaced || !partition_runs_[p].empty();
     partition_runs_[p] = run->second;
   }
