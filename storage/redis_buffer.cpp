@@ -32,10 +32,12 @@ Error classify(const Reply& reply) {
   };
   if (text.starts_with("OOM")) return error(Code::out_of_space, Retry::safe);
   if (text.starts_with("MISCONF")) return error(Code::out_of_space, Retry::safe);
-  for (const char* passing : {"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN",
-                              "MOVED", "ASK ", "EXECABORT", "UNBLOCKED"}) {
+  for (const char* passing : {"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "MOVED", "ASK ",
+                              "EXECABORT", "UNBLOCKED"}) {
     if (text.starts_with(passing)) return error(Code::unavailable, Retry::safe);
   }
+  // One partition's slot is on its way to another master; the other partitions go on.
+  if (text.starts_with("TRYAGAIN")) return error(Code::overloaded, Retry::safe);
   if (text.starts_with("NOREPLICAS")) {
     return error(Code::unavailable, Retry::safe,
                  " It has fewer replicas than its min-replicas-to-write: start them");
