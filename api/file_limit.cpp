@@ -4,10 +4,22 @@
 
 #include <sys/resource.h>
 
+#include "storage/redis_target.hpp"
+
 namespace daybook::api {
 namespace {
 
 constexpr std::uint64_t kOwnFiles = 64;  // trail, SQLite, rings, standard streams, with room
+
+// A cluster has at least as many masters as its address names nodes, as a rule.
+std::uint64_t buffer_files(const core::Config& config) {
+  constexpr std::uint64_t kOtherLanes = 9;
+  const auto target = storage::parse_redis_url(config.buffer_url);
+  if (!target || target->kind != storage::RedisTarget::Kind::cluster) {
+    return config.buffer_append_connections;
+  }
+  return target->addresses.size() * (config.buffer_append_connections + kOtherLanes);
+}
 
 }  // namespace
 
@@ -17,7 +29,7 @@ std::uint64_t files_besides_clients(const core::Config& config) {
       config.metadata_kind == "postgresql" ? 2 * config.metadata_postgresql_connections
       : config.metadata_kind == "dynamodb" ? config.metadata_dynamodb_connections
                                            : 0;
-  return config.buffer_append_connections + config.archive_s3_connections +
+  return buffer_files(config) + config.archive_s3_connections +
          config.pipeline_archive_concurrency + metadata + kOwnFiles;
 }
 

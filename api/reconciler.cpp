@@ -53,8 +53,9 @@ Task<> Reconciler::run() {
     co_await stop_->wait(services_.runtime.steady_now() + kTick);
     const core::SteadyTime now = services_.runtime.steady_now();
     if (services_.buffer.times_replaced() != seen) {
-      spdlog::warn("Redis was restarted, replaced or emptied, or slots moved: comparing the trail with the "
-                   "stores");
+      spdlog::warn(
+          "Redis was restarted, replaced or emptied, or slots moved: comparing the trail with the "
+          "stores");
       seen = services_.buffer.times_replaced();
       looks = 2;
       next = now;

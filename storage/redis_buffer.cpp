@@ -32,12 +32,14 @@ Error classify(const Reply& reply) {
   };
   if (text.starts_with("OOM")) return error(Code::out_of_space, Retry::safe);
   if (text.starts_with("MISCONF")) return error(Code::out_of_space, Retry::safe);
-  for (const char* passing : {"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "MOVED", "ASK ",
-                              "EXECABORT", "UNBLOCKED"}) {
+  for (const char* passing :
+       {"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "MOVED", "EXECABORT", "UNBLOCKED"}) {
     if (text.starts_with(passing)) return error(Code::unavailable, Retry::safe);
   }
   // One partition's slot is on its way to another master; the other partitions go on.
-  if (text.starts_with("TRYAGAIN")) return error(Code::overloaded, Retry::safe);
+  if (text.starts_with("TRYAGAIN") || text.starts_with("ASK ")) {
+    return error(Code::overloaded, Retry::safe);
+  }
   if (text.starts_with("NOREPLICAS")) {
     return error(Code::unavailable, Retry::safe,
                  " It has fewer replicas than its min-replicas-to-write: start them");
@@ -133,8 +135,8 @@ Task<Result<core::Reservation>> RedisBuffer::reserve(core::IdempotencyKey name, 
 }
 
 std::string RedisBuffer::replica_wait_ms(Deadline deadline) const {
-  // Half of what is left: the append before it takes time, too.
-  const auto left = (deadline - runtime_.steady_now()) / 2;
+  // A part of what is left: the append before it takes time, and there may be two waits.
+  const auto left = (deadline - runtime_.steady_now()) / (wait_for_fsync_ ? 3 : 2);
   const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(
       std::min<core::Duration>(left, settings_.replica_timeout));
   return std::to_string(std::max<std::int64_t>(1, wait.count()));  // 0 would be for ever
@@ -164,11 +166,10 @@ void RedisBuffer::add_wait(CommandBatch& batch, Deadline deadline) const {
   if (replicas_ == 0) return;
   const std::string count = std::to_string(replicas_);
   const std::string wait_ms = replica_wait_ms(deadline);
-  if (wait_for_fsync_) {
-    batch.add({"WAITAOF", "1", count, wait_ms});
-  } else {
-    batch.add({"WAIT", count, wait_ms});
-  }
+  batch.add({"WAIT", count, wait_ms});
+  // A replica tells what it has fsynced when it is asked, or once a second. WAITAOF alone asks
+  // while the replica is still at it, and waits for that second; after a WAIT it asks once more.
+  if (wait_for_fsync_) batch.add({"WAITAOF", "1", count, wait_ms});
 }
 
 // WAIT speaks for what its own connection wrote, and for all that was written before. So this one

@@ -3,9 +3,9 @@
 // - append sends SET + script in one MULTI/EXEC; with `appendfsync always` Redis answers after its
 //   fsync, so the answer is the acknowledgement's foundation. A broken connection is tried again
 //   with the same id until the deadline: the script makes that harmless.
-// - At replicated:N a WAIT (WAITAOF where the server has it) follows on the same connection; fewer
-//   than N is an unknown outcome: the record is stored, but the level that was asked for is not
-//   claimed.
+// - At replicated:N a WAIT follows on the same connection, and a WAITAOF where the servers have it;
+//   fewer than N is an unknown outcome: the record is stored, but the level that was asked for is
+//   not claimed.
 // - Where masters are is the router's business. Each of them is checked at start, after every lost
 //   connection and every check interval. While one does not hold, health() says why and append
 //   refuses; partitions are not told apart there.

@@ -40,7 +40,7 @@ CommandBatch every_command(std::string_view key, bool with_wait) {
   batch.add({"XGROUP", "CREATE", key, "0", "0"}).add({"XAUTOCLAIM", key, "0", "0", "0", "0"});
   batch.add({"XREADGROUP", "GROUP", "0", "0", "STREAMS", key, ">"});
   batch.add({"EVAL", "return 0", "1", key}).add({"SCAN", "0"});
-  if (with_wait) batch.add({"WAIT", "0", "1"});
+  if (with_wait) batch.add({"WAIT", "0", "1"}).add({"WAITAOF", "0", "0", "1"});
   return batch;
 }
 
@@ -92,12 +92,11 @@ Task<Result<void>> probe_access(RedisRouter& router, io::Endpoint master, std::s
     refused += reply.text.substr(reply.text.find(' ') + 1);
   }
   if (refused.empty()) co_return Result<void>{};
-  co_return core::fail(
-      Code::denied, Origin::buffer, Retry::safe,
-      "Redis refuses commands that the buffer needs: " + refused +
-          ". Allow them: ACL SETUSER NAME ~*" + key.substr(1, key.rfind(':') - 1) +
-          "* +@read +@write +@stream +@scripting +@connection +@transaction +wait +info "
-          "+config|get (README.md of ops has the list)");
+  co_return core::fail(Code::denied, Origin::buffer, Retry::safe,
+                       "Redis refuses commands that the buffer needs: " + refused +
+                           ". Allow them: ACL SETUSER NAME ~*" + key.substr(1, key.rfind(':') - 1) +
+                           "* +@read +@write +@stream +@scripting +@connection +@transaction +wait "
+                           "+info +config|get");
 }
 
 Task<std::vector<ReplicaFacts>> read_replicas(RedisRouter& router,

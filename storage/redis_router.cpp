@@ -16,9 +16,8 @@ using core::resp::Reply;
 // A server that is gone does not refuse: packets to it vanish. Another one has its place by then.
 constexpr auto kConnectTimeout = std::chrono::seconds(3);
 constexpr auto kAskTimeout = std::chrono::seconds(2);
-constexpr auto kTryAgainPause = std::chrono::milliseconds(20);
-constexpr auto kTryAgainFor = std::chrono::seconds(1);
-constexpr int kRedirectsMax = 8;
+constexpr auto kFollowPause = std::chrono::milliseconds(20);
+constexpr auto kFollowFor = std::chrono::seconds(1);
 
 struct RedisRouter::Node {
   Node(io::IoRuntime& runtime, const io::RespSettings& settings, Connections most)
@@ -213,20 +212,19 @@ Task<RedisRouter::Replies> RedisRouter::call(Lane lane, const RedisRequest& requ
     to_do.push_back(&units[i]);
   }
   bool moved = false;
-  const Deadline patience = std::min<Deadline>(deadline, runtime_.steady_now() + kTryAgainFor);
-  for (int round = 0; !to_do.empty(); ++round) {
+  const Deadline patience = std::min<Deadline>(deadline, runtime_.steady_now() + kFollowFor);
+  for (int round = 0;; ++round) {
     if (auto done = co_await run_units(lane, to_do, deadline); !done) co_return pass(done);
+    std::erase_if(to_do,
+                  [](const Pending* unit) { return unit->redirect.kind == Redirect::Kind::none; });
+    if (to_do.empty() || runtime_.steady_now() >= patience) break;
     const auto any = [&to_do](Redirect::Kind kind) {
       return std::ranges::any_of(
           to_do, [kind](const Pending* unit) { return unit->redirect.kind == kind; });
     };
-    const bool wait = any(Redirect::Kind::again);
     moved = moved || any(Redirect::Kind::moved);
-    std::erase_if(to_do, [&](const Pending* unit) {
-      return unit->redirect.kind == Redirect::Kind::none ||
-             (wait ? runtime_.steady_now() >= patience : round >= kRedirectsMax);
-    });
-    if (wait && !to_do.empty()) co_await runtime_.sleep(kTryAgainPause);
+    // Two nodes that send us to one another will agree in a moment.
+    if (any(Redirect::Kind::again) || round > 1) co_await runtime_.sleep(kFollowPause);
   }
   if (moved) in_doubt_ = true;  // other slots have moved, too, perhaps
   if (units.size() == 1) co_return std::move(units.front().replies);

@@ -61,8 +61,12 @@ class Complaints {
 };
 
 core::Failure answers(const Reply& reply) {
-  return core::fail(reply.text.starts_with("NOPERM") ? Code::denied : Code::unavailable,
-                    Origin::buffer, Retry::safe, "answers: " + reply.text);
+  const bool denied = reply.text.starts_with("NOPERM");
+  return core::fail(
+      denied ? Code::denied : Code::unavailable, Origin::buffer, Retry::safe,
+      "answers: " + reply.text +
+          (denied ? ". Allow it: ACL SETUSER NAME +role +cluster|slots +cluster|info +sentinel"
+                  : ""));
 }
 
 Task<Result<io::Endpoint>> ask_sentinel(io::Endpoint sentinel, std::string master_name,

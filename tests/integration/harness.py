@@ -185,6 +185,8 @@ class Process:
 class Redis:
     """redis-server with the settings under which Daybook may promise fsync."""
 
+    program = "redis-server"
+
     def __init__(self, area, name="redis", **settings):
         self.port = free_port()
         self.data = area.file(name)
@@ -195,7 +197,7 @@ class Redis:
             "dir": self.data, "appendonly": "yes", "appendfsync": "always",
             "maxmemory-policy": "noeviction", "auto-aof-rewrite-min-size": "8gb",
             "save": "", "daemonize": "no", **settings}
-        command = [need_program("redis-server")]
+        command = [need_program(self.program)]
         for key, value in values.items():
             command += [f"--{key}", str(value)]
         self.process = Process(name, command, area.file(f"{name}.log"))

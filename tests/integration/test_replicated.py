@@ -11,8 +11,16 @@ import harness
 RECORDS = "/v1/records"
 
 
+class Valkey(harness.Redis):
+    """Has WAITAOF, which Debian's Redis has not."""
+
+    program = "valkey-server"
+
+
 class Pair(harness.DaybookTest):
     """Daybook with a master and its replica."""
+    server = harness.Redis
+    confirmed_with = "WAIT"
     replica_timeout = "10s"
 
     @classmethod
@@ -23,10 +31,10 @@ class Pair(harness.DaybookTest):
                         "spool.bytes_max": "0B", "spool.direct_archive": "false"}
         cls.area = harness.Area("replicated")
         cls.addClassCleanup(cls.area.remove)
-        cls.redis = harness.Redis(cls.area, "master", **{"repl-diskless-sync-delay": "0"})
+        cls.redis = cls.server(cls.area, "master", **{"repl-diskless-sync-delay": "0"})
         cls.addClassCleanup(cls.redis.stop)
         cls.redis.start()
-        cls.replica = harness.Redis(cls.area, "replica", replicaof=f"127.0.0.1 {cls.redis.port}")
+        cls.replica = cls.server(cls.area, "replica", replicaof=f"127.0.0.1 {cls.redis.port}")
         cls.addClassCleanup(cls.replica.stop)
         cls.replica.start()
         cls.addClassCleanup(cls.replica.process.signal, signal.SIGCONT)
@@ -57,6 +65,18 @@ class InTime(Pair):
         tag = f"{{daybook:{answer.json()['partition']}}}"
         self.assertGreaterEqual(
             int(self.replica.command("HGET", f"{tag}:counters", "accepted")), 1)
+
+    def test_status_says_how_replicas_confirm(self):
+        status = client.request(self.port, "GET", "/v1/status").json()
+        self.assertEqual(status["buffer"]["replicas_confirm_with"], self.confirmed_with)
+
+    def test_a_limit_that_would_disconnect_replicas_is_named(self):
+        before = self.redis.command("CONFIG", "GET", "client-output-buffer-limit").split("\n")[1]
+        self.redis.configure("client-output-buffer-limit", "replica 4mb 4mb 10")
+        self.addCleanup(harness.wait_until, lambda: self.daybook.readiness()[0] == 200, "ready")
+        self.addCleanup(self.redis.configure, "client-output-buffer-limit", before)
+        self.assertIn("client-output-buffer-limit",
+                      self.daybook.wait_check("buffer", ok=False)["detail"])
 
     def test_a_late_replica_within_the_timeout_is_in_time(self):
         self.replica.process.signal(signal.SIGSTOP)
@@ -111,6 +131,27 @@ class TooLate(Pair):
         # The pipeline works with the master alone.
         harness.wait_until(lambda: len(set(self.objects()) - before) == 1, "it is archived")
         checker.wait_drained(self.redis)
+
+
+class FsyncInTime(InTime):
+    """The same where the server can wait for its replicas' fsync."""
+    server = Valkey
+    confirmed_with = "WAITAOF"
+
+
+class FsyncTooLate(TooLate):
+    server = Valkey
+
+    def test_a_replica_without_a_file_is_named(self):
+        self.replica.configure("appendonly", "no")
+        self.addCleanup(harness.wait_until, lambda: self.daybook.readiness()[0] == 200, "ready")
+        self.addCleanup(self.replica.configure, "appendonly", "yes")
+        # Replicas are looked at when Daybook starts, or when the master has others.
+        self.assert_problem(client.post(self.port, b"no file there"), 503, "0 of 1 replicas")
+        self.daybook.stop()
+        self.daybook.start(wait_ready=False)
+        harness.wait_until(lambda: f"appendonly no: 127.0.0.1:{self.replica.port}" in
+                           self.daybook.wait_check("buffer", ok=False)["detail"], "it is named")
 
 
 if __name__ == "__main__":

@@ -104,6 +104,90 @@ TEST(RedisChecks, replicated_wants_fsync_and_that_many_replicas_online) {
   EXPECT_FALSE(check_redis(facts, "replicated:1", kRecordBytes));
 }
 
+TEST(RedisChecks, what_passes_with_a_failover_is_an_outage_and_no_wrong_setting) {
+  RedisFacts facts = sound();
+  facts.info["role"] = "slave";
+  const auto replica = check_redis(facts, "fsync", kRecordBytes, true);
+  ASSERT_FALSE(replica);
+  EXPECT_EQ(replica.error().code, core::Code::unavailable);
+  facts = sound();
+  EXPECT_EQ(check_redis(facts, "replicated:1", kRecordBytes, true).error().code,
+            core::Code::unavailable);
+  facts.info["cluster_enabled"] = "1";
+  EXPECT_TRUE(check_redis(facts, "fsync", kRecordBytes, true));
+  const auto node = check_redis(facts, "fsync", kRecordBytes);
+  ASSERT_FALSE(node);
+  EXPECT_NE(node.error().detail.find("redis+cluster://"), std::string::npos);
+}
+
+TEST(RedisChecks, replication_settings_that_break_a_promise_are_named) {
+  RedisFacts facts = sound();
+  facts.info["slave0"] = "ip=127.0.0.1,port=7001,state=online,offset=14,lag=0";
+  facts.config["client-output-buffer-limit"] =
+      "normal 0 0 0 slave 20000000 10000000 60 pubsub 33554432 8388608 60";
+  const auto limited = check_redis(facts, "replicated:1", kRecordBytes);
+  ASSERT_FALSE(limited);
+  EXPECT_NE(limited.error().detail.find("client-output-buffer-limit"), std::string::npos);
+  EXPECT_TRUE(check_redis(facts, "fsync", kRecordBytes)) << "nothing waits for the replica";
+  facts.config["repl-backlog-size"] = "268435456";  // Redis allows a replica that much in any case
+  EXPECT_TRUE(check_redis(facts, "replicated:1", kRecordBytes));
+  facts.config["min-replicas-to-write"] = "2";
+  const auto refusing = check_redis(facts, "fsync", kRecordBytes);
+  ASSERT_FALSE(refusing);
+  EXPECT_NE(refusing.error().detail.find("min-replicas-to-write is 2 but 1"), std::string::npos);
+}
+
+TEST(RedisChecks, advises_on_what_a_failover_would_cost) {
+  RedisFacts facts = sound();
+  EXPECT_TRUE(advise_redis(facts, "fsync", kRecordBytes, true).empty()) << "there is no replica";
+  facts.info["slave0"] = "ip=127.0.0.1,port=7001,state=online,offset=14,lag=0";
+  facts.config["min-replicas-to-write"] = "0";
+  facts.config["repl-backlog-size"] = "268435456";
+  facts.config["repl-diskless-sync-delay"] = "5";
+  const auto subjects = [&](const char* durability) {
+    std::string text;
+    for (const auto& advice : advise_redis(facts, durability, kRecordBytes, true)) {
+      text += advice.subject + ";";
+    }
+    return text;
+  };
+  EXPECT_EQ(subjects("fsync"), "redis min-replicas-to-write;");
+  EXPECT_EQ(subjects("replicated:1"), "redis repl-diskless-sync-delay;");
+  facts.config["repl-backlog-size"] = "1048576";
+  EXPECT_EQ(subjects("fsync"), "redis min-replicas-to-write;redis repl-backlog-size;");
+}
+
+TEST(RedisChecks, judges_replicas_by_what_they_would_be_as_masters) {
+  const ReplicaFacts good{"a:1", {{"appendonly", "yes"}, {"appendfsync", "always"}}, ""};
+  const ReplicaFacts bare{"b:2", {{"appendonly", "no"}, {"appendfsync", "always"}}, ""};
+  const ReplicaFacts away{"c:3", {}, "no route"};
+  EXPECT_TRUE(check_replicas({good, bare}, "replicated:1", true));
+  EXPECT_TRUE(check_replicas({away}, "replicated:1", true)) << "not known is not wrong";
+  EXPECT_TRUE(check_replicas({bare}, "replicated:1", false));
+  const auto named = check_replicas({good, bare}, "replicated:2", true);
+  ASSERT_FALSE(named);
+  EXPECT_NE(named.error().detail.find("b:2"), std::string::npos);
+  EXPECT_EQ(advise_replicas({good, bare, away}, "fsync").size(), 2u);
+  EXPECT_EQ(advise_replicas({bare}, "memory").size(), 0u);
+}
+
+TEST(RedisChecks, knows_who_can_wait_for_an_fsync) {
+  for (const auto& [version, can] :
+       {std::pair("7.0.15", false), std::pair("7.2.4", true), std::pair("8.0.2", true),
+        std::pair("6.2", false), std::pair("10.1", true), std::pair("", false)}) {
+    EXPECT_EQ(has_waitaof({{"redis_version", version}}), can) << version;
+  }
+}
+
+TEST(RedisChecks, finds_the_replicas_of_a_master) {
+  const auto replicas = replicas_of_info({{"slave0", "ip=10.0.0.2,port=7001,state=online"},
+                                          {"slave1", "ip=::1,port=7002,state=online"},
+                                          {"slave_repl_offset", "12"}});
+  ASSERT_EQ(replicas.size(), 2u);
+  EXPECT_EQ(replicas[0].str(), "10.0.0.2:7001");
+  EXPECT_EQ(replicas[1].str(), "[::1]:7002");
+}
+
 TEST(RedisChecks, knows_the_replicas_of_a_level) {
   EXPECT_EQ(replicas_of("replicated:1"), 1u);
   EXPECT_EQ(replicas_of("replicated:9"), 9u);
