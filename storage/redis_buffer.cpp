@@ -32,8 +32,8 @@ Error classify(const Reply& reply) {
   };
   if (text.starts_with("OOM")) return error(Code::out_of_space, Retry::safe);
   if (text.starts_with("MISCONF")) return error(Code::out_of_space, Retry::safe);
-  for (const char* passing :
-       {"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "MOVED", "EXECABORT", "UNBLOCKED"}) {
+  for (const char* passing : {"READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "MOVED", "LOST ",
+                              "EXECABORT", "UNBLOCKED"}) {
     if (text.starts_with(passing)) return error(Code::unavailable, Retry::safe);
   }
   // One partition's slot is on its way to another master; the other partitions go on.

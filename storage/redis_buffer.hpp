@@ -165,7 +165,7 @@ class RedisBuffer final : public core::WriteAheadBuffer {
     std::vector<RedisAdvice> advice;
     bool all_have_waitaof = true;
   };
-  Seen seen_;  // by the check under way
+  Seen seen_;                                // by the check under way
   std::set<std::string> advised_;            // subjects that the log has had
   std::vector<std::string> partition_runs_;  // of its master; empty until the first check
   struct Replicas {

@@ -20,7 +20,8 @@ using core::Retry;
 using core::Task;
 using core::resp::Reply;
 
-// How soon a cluster's streams are asked again for what other nodes have appended.
+// How soon a cluster's streams are asked again for what other nodes have appended, up to 64 of
+// them.
 constexpr auto kReadAgain = std::chrono::milliseconds(100);
 
 std::uint64_t to_number(std::string_view text) {
@@ -89,12 +90,13 @@ Task<Result<void>> RedisBuffer::make_groups(Deadline deadline) {
 Task<Result<std::vector<BufferEntry>>> RedisBuffer::read(std::size_t max, core::Duration wait) {
   if (router_.kind() != RedisTarget::Kind::cluster) co_return co_await read_once(max, wait);
   const Deadline deadline = runtime_.steady_now() + wait;
+  const auto pause = kReadAgain * (1 + settings_.partitions / 64);
   for (;;) {
     const std::uint64_t appends = appends_;
     auto entries = co_await read_once(max, {});
     const core::SteadyTime now = runtime_.steady_now();
     if (!entries || !entries->empty() || now >= deadline || closing_) co_return entries;
-    if (appends == appends_) co_await appended_->wait(std::min(deadline, now + kReadAgain));
+    if (appends == appends_) co_await appended_->wait(std::min<Deadline>(deadline, now + pause));
   }
 }
 
@@ -136,6 +138,7 @@ Task<Result<std::vector<BufferEntry>>> RedisBuffer::read_once(std::size_t max,
       if (stream.elements.size() == 2) parse_entries(stream.elements[1], entries);
     }
   }
+  if (failed != nullptr && failed->text.starts_with("LOST ")) note(classify(*failed));
   // What was given out is given on, whatever another partition said.
   if (failed == nullptr || !entries.empty()) co_return entries;
   if (failed->text.starts_with("NOGROUP")) {

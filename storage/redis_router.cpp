@@ -255,6 +255,15 @@ Task<Result<void>> RedisRouter::run_units(Lane lane, std::vector<Pending*> units
   co_return co_await run_group(only, lane, std::move(group), deadline);
 }
 
+// What others gave out must reach the reader, so a master that is gone has an error reply there.
+void RedisRouter::mark_lost(const Group& group, const core::Error& error) {
+  for (Pending* unit : group) {
+    const Reply lost{.type = Reply::Type::error, .text = "LOST " + error.detail};
+    unit->replies.assign(unit->unit->commands.commands(), lost);
+    unit->redirect = {};
+  }
+}
+
 // All masters at a time; returns when the last has answered.
 Task<Result<void>> RedisRouter::run_groups(Lane lane, std::map<NodePtr, Group> groups,
                                            Deadline deadline) {
@@ -265,12 +274,16 @@ Task<Result<void>> RedisRouter::run_groups(Lane lane, std::map<NodePtr, Group> g
   };
   Join join{groups.size(), runtime_.make_signal(), {}};
   for (auto& [node, group] : groups) {
-    runtime_.spawn([](Task<Result<void>> task, Join& all) -> Task<> {
+    runtime_.spawn([](Task<Result<void>> task, Lane which, Group units, Join& all) -> Task<> {
       auto done = co_await std::move(task);
-      if (!done) all.outcome = std::move(done);
+      if (!done && which == Lane::read) {
+        mark_lost(units, done.error());
+      } else if (!done) {
+        all.outcome = std::move(done);
+      }
       --all.left;
       all.one_less->notify_all();
-    }(run_group(node, lane, group, deadline), join));
+    }(run_group(node, lane, group, deadline), lane, group, join));
   }
   while (join.left > 0) co_await join.one_less->wait(core::SteadyTime::max());
   co_return std::move(join.outcome);

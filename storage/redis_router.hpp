@@ -6,7 +6,8 @@
 //   that shows an old picture (MOVED, READONLY, CLUSTERDOWN), and whenever look() is called.
 // - MOVED and ASK are followed; TRYAGAIN is waited for, shortly. A unit that is sent again has not
 //   run: Redis refuses a command or a transaction as a whole. All other error replies are values.
-// - A connection that breaks fails the call; with several units, others may have run.
+// - A connection that breaks fails the call; with several units, others may have run. In the lane
+//   read, and where other masters have answered, it is an error reply that begins with LOST.
 // Each master has one pool per lane, so that one kind of use cannot starve another. I/O thread
 // only.
 #pragma once
@@ -75,6 +76,7 @@ class RedisRouter {
   core::Task<core::Result<void>> run_groups(Lane lane, std::map<NodePtr, Group> groups,
                                             core::Deadline deadline);
   void adopt(RedisTopology topology);
+  static void mark_lost(const Group& group, const core::Error& error);
   void follow(Pending& unit, const Node& asked);
 
   io::IoRuntime& runtime_;
