@@ -6,6 +6,7 @@
 
 #include <boost/crc.hpp>
 #include <boost/json.hpp>
+#include <spdlog/spdlog.h>
 
 #include "core/digest.hpp"
 #include "core/retry.hpp"
@@ -27,6 +28,8 @@ constexpr std::uint64_t kAnswerBytesMax = 8 * core::MiB;
 // the pipeline's own, longer pauses take over.
 constexpr core::RetryPolicy kRepeat{
     .attempts_max = 8, .first = std::chrono::milliseconds(50), .longest = std::chrono::seconds(5)};
+
+constexpr core::Duration kWarnEvery = std::chrono::minutes(1);
 
 core::Failure fail(Code code, Retry retry, std::string detail) {
   return core::fail(code, Origin::metadata, retry, std::move(detail));
@@ -101,7 +104,7 @@ core::Task<Result<boost::json::object>> DynamodbClient::call(std::string operati
     bool not_now = false;
     auto answer = co_await call_once(operation, body, deadline, not_now);
     if (answer || !not_now) co_return answer;
-    ++figures_.not_now;
+    say_not_now(answer.error());
     const core::Duration pause =
         kRepeat.wait_after(attempt, std::uniform_real_distribution<double>(0, 1)(random_));
     if (attempt == kRepeat.attempts_max || runtime_.steady_now() + pause >= deadline) {
@@ -109,6 +112,15 @@ core::Task<Result<boost::json::object>> DynamodbClient::call(std::string operati
     }
     co_await runtime_.sleep(pause);
   }
+}
+
+void DynamodbClient::say_not_now(const core::Error& error) {
+  ++figures_.not_now;
+  const core::SteadyTime now = runtime_.steady_now();
+  if (warned_ && now - *warned_ < kWarnEvery) return;
+  warned_ = now;
+  spdlog::warn("metadata: {} It is tried again; {} of {} answers so far were such", error.detail,
+               figures_.not_now, figures_.requests);
 }
 
 core::Task<Result<boost::json::object>> DynamodbClient::call_once(std::string operation,

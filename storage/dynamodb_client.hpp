@@ -3,13 +3,15 @@
 //
 // - An answer that says "not now" (throttled, failed inside) is repeated after a pause that
 // doubles,
-//   with jitter, until the deadline or kAttempts; every operation here may be repeated.
+//   with jitter, until the deadline or eight times; every operation here may be repeated. The log
+//   says so at most once a minute.
 // - x-amz-crc32 must be the CRC-32 of the answer's body, where the service sends one.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 
@@ -60,6 +62,7 @@ class DynamodbClient {
 
  private:
   DynamodbClient(Settings settings, io::Url url, io::IoRuntime& runtime);
+  void say_not_now(const core::Error& error);
   core::Task<core::Result<boost::json::object>> call_once(std::string operation, std::string body,
                                                           core::Deadline deadline, bool& not_now);
 
@@ -69,6 +72,7 @@ class DynamodbClient {
   std::unique_ptr<io::HttpClient> client_;
   std::minstd_rand random_{std::random_device{}()};
   Figures figures_;
+  std::optional<core::SteadyTime> warned_;
 };
 
 // Keys that never change.

@@ -55,8 +55,8 @@ inline constexpr char kTenantBucket[] = "tenant_bucket";
 inline constexpr std::size_t kWindowDigits = 5;
 inline constexpr int kWindowBits = 28;  // of the milliseconds, which five digits of twelve leave
 inline constexpr unsigned kShards = 8;
-inline constexpr std::size_t kItemBytesMax = 400 * 1024;  // DynamoDB's "400 KB"
-inline constexpr std::size_t kIndexKeyBytesMax = 2048;    // of a partition key
+inline constexpr std::size_t kItemBytesMax = 400 * core::KiB;  // DynamoDB's "400 KB"
+inline constexpr std::size_t kIndexKeyBytesMax = 2048;         // of a partition key
 
 // {"S":"text"}, {"N":"17"}: attribute values on the wire.
 [[nodiscard]] boost::json::object dynamodb_text(std::string_view text);

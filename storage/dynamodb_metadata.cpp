@@ -75,10 +75,12 @@ core::Task<Result<void>> DynamodbMetadata::insert_rows(std::vector<MetadataRow> 
   if (ready) ready = co_await directory_.announce(DynamodbDirectory::entries_of(rows), deadline);
   if (!ready) co_return ready;
   std::set<core::RecordId> ids;  // of two rows with one id the first is meant
+  const auto failure = std::make_shared<std::optional<core::Error>>();
   std::vector<core::Task<Result<void>>> puts;
   puts.reserve(rows.size());
   for (MetadataRow& row : rows) {
-    if (ids.insert(row.envelope.id).second) puts.push_back(put(std::move(row), deadline));
+    if (!ids.insert(row.envelope.id).second) continue;
+    puts.push_back(put_unless(failure, std::move(row), deadline));
   }
   Result<void> outcome;
   for (auto& done :
@@ -87,6 +89,15 @@ core::Task<Result<void>> DynamodbMetadata::insert_rows(std::vector<MetadataRow> 
     if (!done && (outcome || outcome.error().retry == Retry::never)) outcome = std::move(done);
   }
   co_return outcome;
+}
+
+core::Task<Result<void>> DynamodbMetadata::put_unless(FirstFailure failure, MetadataRow row,
+                                                      Deadline deadline) {
+  if (*failure) co_return core::Failure(**failure);
+  auto done = co_await put(std::move(row), deadline);
+  // A row that can never be there does not keep the others away.
+  if (!done && done.error().retry != Retry::never) *failure = done.error();
+  co_return done;
 }
 
 core::Task<Result<void>> DynamodbMetadata::put(MetadataRow row, Deadline deadline) {
@@ -103,6 +114,7 @@ core::Task<Result<void>> DynamodbMetadata::put(MetadataRow row, Deadline deadlin
   const auto there = co_await get(row.envelope.id, deadline);
   if (!there) co_return pass(there);
   if (*there && (*there)->envelope.sha256 != row.envelope.sha256) {
+    ++contradictions_;
     spdlog::error("metadata: the row of record {} is of another payload and was kept",
                   row.envelope.id.str());
   }

@@ -16,7 +16,9 @@
 //   second; until then it is the answer to everything.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,10 +47,17 @@ class DynamodbMetadata final : public core::MetadataStore {
   [[nodiscard]] std::string describe() const override { return client_->describe(); }
 
   [[nodiscard]] const DynamodbClient::Figures& figures() const { return client_->figures(); }
+  // Rows that came again with another payload since the start.
+  [[nodiscard]] std::uint64_t contradictions() const { return contradictions_; }
 
  private:
   core::Task<core::Result<void>> insert_rows(std::vector<core::MetadataRow> rows,
                                              core::Deadline deadline);
+  // Shared by the puts of one insert: after the first that failed no other is begun, so that a
+  // service that is away is not asked once for each row.
+  using FirstFailure = std::shared_ptr<std::optional<core::Error>>;
+  core::Task<core::Result<void>> put_unless(FirstFailure failure, core::MetadataRow row,
+                                            core::Deadline deadline);
   core::Task<core::Result<void>> put(core::MetadataRow row, core::Deadline deadline);
   core::Task<core::Result<std::optional<core::MetadataRow>>> get(core::RecordId id,
                                                                  core::Deadline deadline);
@@ -60,6 +69,7 @@ class DynamodbMetadata final : public core::MetadataStore {
   DynamodbDirectory directory_;
   bool version_seen_ = false;
   bool shape_seen_ = false;
+  std::uint64_t contradictions_ = 0;
   core::Error refusal_;
   core::SteadyTime refused_until_{};
 };
