@@ -170,6 +170,23 @@ TEST_F(ConfigLoader, wrong_values_say_what_is_allowed_with_an_example) {
   for (const Case& c : cases) EXPECT_CONTAINS(complaint_about(c.toml), c.complaint);
 }
 
+TEST_F(ConfigLoader, dynamodb_needs_its_keys_and_sound_names) {
+  const std::vector<std::string> keys = {"DAYBOOK_METADATA_DYNAMODB_ACCESS_KEY=a",
+                                         "DAYBOOK_METADATA_DYNAMODB_SECRET_KEY=b"};
+  EXPECT_TRUE(load_config({{}, keys, {"metadata.kind=dynamodb"}}));
+  EXPECT_CONTAINS(complaint(load_config({{}, {keys[0]}, {"metadata.kind=dynamodb"}})),
+                  "metadata.dynamodb_secret_key is missing");
+  for (const char* bad :
+       {"dynamodb_endpoint=ftp://x", "dynamodb_endpoint=https://",
+        "dynamodb_endpoint=https://key@x", "dynamodb_region=", "dynamodb_region=eu central",
+        "dynamodb_table=ab", "dynamodb_table=a b"}) {
+    const std::string setting = "metadata." + std::string(bad);
+    EXPECT_CONTAINS(complaint(load_config({{}, keys, {"metadata.kind=dynamodb", setting}})),
+                    setting.substr(0, setting.find('=')) + ":");
+    EXPECT_TRUE(load_config({{}, {}, {setting}})) << "of no meaning with another kind";
+  }
+}
+
 TEST_F(ConfigLoader, listens_on_loopback_only) {
   for (const char* good : {"127.0.0.1:7080", "127.8.9.10:1", "[::1]:7080", "localhost:65535"}) {
     EXPECT_TRUE(load_config({{}, {}, {"server.listen=" + std::string(good)}})) << good;
