@@ -103,7 +103,7 @@ void add_metadata(CLI::App& app, Choices& choices) {
       "metadata",
       "Makes the metadata store's schema, shows it, moves rows to another kind of store");
   CLI::App* migrate = command->add_subcommand(
-      "migrate", "Makes the schema or brings it up to date, in one transaction; may be repeated");
+      "migrate", "Makes the schema or brings it up to date; may be repeated");
   CLI::App* status = command->add_subcommand("status", "The store, its schema's version, its rows");
   CLI::App* copy = command->add_subcommand(
       "copy", "Copies all rows to another kind of store, also while a server runs");

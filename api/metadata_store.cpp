@@ -85,6 +85,14 @@ Result<void> check_metadata_schema(const core::Config& config) {
     return {};
   }
   if (status->state == core::SchemaState::current) return {};
+  // A table that is not there, or not ready yet, does not keep records out: the store looks for it
+  // again each second, and they are indexed as soon as it is there.
+  if (config.metadata_kind == "dynamodb" &&
+      (status->state == core::SchemaState::missing || status->state == core::SchemaState::older)) {
+    spdlog::warn("metadata: {} Records are taken all the same; they are indexed then",
+                 status->detail);
+    return {};
+  }
   return core::fail(core::Code::misconfigured, core::Origin::metadata, core::Retry::never,
                     status->detail);
 }

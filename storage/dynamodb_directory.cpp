@@ -1,11 +1,11 @@
 #include "storage/dynamodb_directory.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include <boost/json.hpp>
 
 #include "storage/dynamodb_items.hpp"
+#include "storage/row_texts.hpp"
 #include "storage/side_by_side.hpp"
 
 namespace daybook::storage {
@@ -27,10 +27,7 @@ constexpr std::size_t kKnownMax = 4096;
 constexpr core::Duration kKnownFor = std::chrono::minutes(10);
 
 std::int64_t rounded_skew_ms(const core::Envelope& envelope) {
-  const auto received_ms =
-      std::chrono::floor<std::chrono::milliseconds>(envelope.received_at.time_since_epoch());
-  const std::int64_t skew =
-      std::abs(static_cast<std::int64_t>(envelope.id.unix_ms()) - received_ms.count());
+  const std::int64_t skew = clock_skew_ms(envelope);
   std::int64_t rounded = kSkewFloorMs;
   while (rounded < skew) rounded *= 2;
   return rounded;

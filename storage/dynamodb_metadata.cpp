@@ -6,10 +6,10 @@
 #include <boost/json.hpp>
 #include <spdlog/spdlog.h>
 
-#include "core/limits.hpp"
 #include "storage/dynamodb_items.hpp"
 #include "storage/dynamodb_reader.hpp"
 #include "storage/dynamodb_schema.hpp"
+#include "storage/row_texts.hpp"
 #include "storage/side_by_side.hpp"
 
 namespace daybook::storage {
@@ -26,13 +26,6 @@ using core::Retry;
 namespace {
 
 constexpr core::Duration kLeftAlone = std::chrono::seconds(1);
-
-Result<void> check_page(std::uint32_t limit) {
-  if (limit != 0 && limit <= core::limits::kPageRecordsMax) return {};
-  return core::fail(Code::invalid_argument, Origin::metadata, Retry::never,
-                    "A page has 1 to " + std::to_string(core::limits::kPageRecordsMax) +
-                        " records, not " + std::to_string(limit) + ".");
-}
 
 }  // namespace
 
@@ -112,11 +105,19 @@ core::Task<Result<void>> DynamodbMetadata::put(MetadataRow row, Deadline deadlin
   if (done.error().code != Code::conflict) co_return pass(done);
 
   const auto there = co_await get(row.envelope.id, deadline);
-  if (!there) co_return pass(there);
-  if (*there && (*there)->envelope.sha256 != row.envelope.sha256) {
+  if (!there && there.error().code != Code::damaged) co_return pass(there);
+  if (there && !*there) {
+    co_return core::fail(Code::unavailable, Origin::metadata, Retry::safe,
+                         "The row of record " + row.envelope.id.str() +
+                             " was there and is not any more; it is inserted again.");
+  }
+  const std::string difference = there ? content_difference(row, **there) : "form";
+  if (!difference.empty()) {
     ++contradictions_;
-    spdlog::error("metadata: the row of record {} is of another payload and was kept",
-                  row.envelope.id.str());
+    spdlog::error(
+        "record {} was indexed before with other content ({}); its row in {} stays as it is. "
+        "Compare both with the archive: daybook fsck --deep",
+        row.envelope.id.str(), difference, client_->table());
   }
   co_return Result<void>{};
 }

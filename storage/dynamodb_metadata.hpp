@@ -46,9 +46,9 @@ class DynamodbMetadata final : public core::MetadataStore {
   core::Task<core::Result<void>> probe(core::Deadline deadline) override;
   [[nodiscard]] std::string describe() const override { return client_->describe(); }
 
+  [[nodiscard]] std::uint64_t contradictions() const override { return contradictions_; }
+
   [[nodiscard]] const DynamodbClient::Figures& figures() const { return client_->figures(); }
-  // Rows that came again with another payload since the start.
-  [[nodiscard]] std::uint64_t contradictions() const { return contradictions_; }
 
  private:
   core::Task<core::Result<void>> insert_rows(std::vector<core::MetadataRow> rows,

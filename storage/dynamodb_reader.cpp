@@ -1,8 +1,6 @@
 #include "storage/dynamodb_reader.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <deque>
 #include <utility>
 
@@ -10,6 +8,7 @@
 
 #include "core/text.hpp"
 #include "storage/dynamodb_items.hpp"
+#include "storage/row_texts.hpp"
 #include "storage/side_by_side.hpp"
 
 namespace daybook::storage {
@@ -24,29 +23,12 @@ using core::Origin;
 using core::Result;
 using core::Retry;
 
-// Above every time an id can carry (48 bits of milliseconds).
-constexpr std::int64_t kIdTimeEnd = std::int64_t{1} << 48;
-
 // Asked of a shard beyond its even share of a page: most pages then take one round.
 constexpr std::uint32_t kBeyondShare = 8;
 
 // Items that a filter looks at in one request: if all fit, parsing the answer holds up the I/O
 // thread for a few milliseconds.
 constexpr std::uint32_t kFilteredAtOnce = 250;
-
-std::int64_t floor_ms(core::WallTime time) {
-  return std::chrono::floor<std::chrono::milliseconds>(time.time_since_epoch()).count();
-}
-
-// In front of every id of that millisecond or later: ids compare as their texts do.
-std::string id_floor(std::int64_t ms) {
-  const auto bounded = static_cast<std::uint64_t>(std::clamp<std::int64_t>(ms, 0, kIdTimeEnd - 1));
-  std::array<char, 16> text{};
-  std::snprintf(text.data(), text.size(), "%08llx-%04llx",
-                static_cast<unsigned long long>(bounded >> 16),
-                static_cast<unsigned long long>(bounded & 0xFFFF));
-  return text.data();
-}
 
 // The id beside this one; nothing where there is none.
 std::optional<core::RecordId> neighbour(core::RecordId id, bool next) {
@@ -65,13 +47,9 @@ struct Span {
 
 Span span_in(const DynamodbRange& range, const DynamodbWindow& window) {
   Span span{std::max(range.first, window.digits), std::min(range.last, window.digits + "g")};
-  if (range.filter.since) {
-    span.first = std::max(span.first, id_floor(floor_ms(*range.filter.since) - window.skew_ms));
-  }
-  if (range.filter.until) {
-    const std::int64_t end = floor_ms(*range.filter.until) + window.skew_ms + 1;
-    if (end < kIdTimeEnd) span.last = std::min(span.last, id_floor(end));
-  }
+  const IdRange ids = id_range(range.filter, window.skew_ms);
+  if (ids.first) span.first = std::max(span.first, ids.first->str());
+  if (ids.end) span.last = std::min(span.last, ids.end->str());
   return span;
 }
 

@@ -189,12 +189,15 @@ class SetUpWrongly(DynamodbTest):
 
         self.assertIn("missing", self.command("metadata", "status").stdout)
         would = self.command("metadata", "migrate", "--dry-run")
-        self.assertIn("make the table", would.stdout)
+        self.assertIn("make the table " + TABLE, would.stdout)
+        self.assertIn("Nothing was done", would.stderr)
         self.assertIn("missing", self.command("metadata", "status").stdout)
         made = self.command("metadata", "migrate")
         self.assertEqual(made.returncode, 0, made.stdout + made.stderr)
         again = self.command("metadata", "migrate")
-        self.assertEqual((again.returncode, again.stdout), (0, ""))
+        self.assertEqual(again.returncode, 0, again.stdout + again.stderr)
+        self.assertIn("nothing to do", again.stderr)
+        self.assertIn("current, version 1 of 1", self.command("metadata", "status").stdout)
         self.assertEqual(self.doctor()["verdict"], "ok")
         for receipt in receipts:
             self.wait_state(receipt["id"])
