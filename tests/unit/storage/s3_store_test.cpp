@@ -462,6 +462,7 @@ TEST(S3StoreSigning, uses_renewed_keys_once_when_the_old_ones_are_refused) {
     S3Store::Settings settings;
     settings.endpoint = "http://127.0.0.1:" + std::to_string(server.port());
     settings.bucket = "bucket";
+    settings.learns = false;
     settings.signer = std::make_shared<AwsSigner>(
         runtime, AwsCredentials::make(runtime, std::make_unique<ChangingKeys>()));
     // The keys were fetched a while ago: a try of this second would not be repeated.
