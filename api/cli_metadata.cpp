@@ -1,7 +1,6 @@
 #include "api/cli_metadata.hpp"
 
 #include <algorithm>
-#include <filesystem>
 #include <memory>
 #include <utility>
 
