@@ -53,7 +53,23 @@ std::string render_buffer(const boost::json::value& buffer) {
   }
   text += "; Redis uses " + human_bytes(count_of(buffer, "memory_bytes"));
   const std::uint64_t memory_max = count_of(buffer, "memory_max_bytes");
-  return text + (memory_max == 0 ? ", no limit set" : " of " + human_bytes(memory_max));
+  text += memory_max == 0 ? ", no limit set" : " of " + human_bytes(memory_max);
+  const boost::json::value& servers = part(buffer, "servers");
+  if (servers.is_array() && servers.get_array().size() > 1) {
+    text += " on " + std::to_string(servers.get_array().size()) + " masters";
+  }
+  const std::string confirm = text_of(buffer, "replicas_confirm_with");
+  return confirm.empty() ? text : text + "; replicas confirm with " + printable(confirm);
+}
+
+std::string render_advice(const boost::json::value& advice) {
+  std::string text;
+  if (!advice.is_array()) return text;
+  for (const boost::json::value& one : advice.get_array()) {
+    if (!one.is_string()) continue;
+    text += labelled("advice", printable(std::string(one.get_string())));
+  }
+  return text;
 }
 
 }  // namespace
@@ -68,6 +84,7 @@ std::string render_status(const boost::json::value& status, const boost::json::v
   text += render_checks(part(readiness, "checks"));
   text += labelled("records", render_records(part(status, "records")));
   text += labelled("buffer", render_buffer(part(status, "buffer")));
+  text += render_advice(part(part(status, "buffer"), "advice"));
   const boost::json::value& stages = part(part(status, "pipeline"), "in_flight");
   std::string in_flight;
   for (const char* stage : {"archive", "index", "release"}) {

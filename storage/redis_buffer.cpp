@@ -62,7 +62,8 @@ RedisBuffer::RedisBuffer(io::IoRuntime& runtime, RedisBufferSettings settings)
       checked_(runtime.make_signal()),
       appended_(runtime.make_signal()),
       health_(core::fail(Code::unavailable, Origin::buffer, Retry::safe,
-                         "Redis has not been checked yet")) {}
+                         "Redis has not been checked yet")),
+      away_since_(runtime.steady_now()) {}
 
 std::string RedisBuffer::key(std::uint32_t partition, std::string_view rest) const {
   return "{" + settings_.prefix + ":" + std::to_string(partition) + "}:" + std::string(rest);

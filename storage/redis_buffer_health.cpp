@@ -75,6 +75,7 @@ double RedisBuffer::drain_per_second() const {
 }
 
 void RedisBuffer::note(const Error& failure) {
+  const bool was_good = health_.has_value();
   if (failure.retry == Retry::unknown_outcome || failure.code == Code::unavailable ||
       failure.code == Code::closed) {
     if (health_) {
@@ -83,7 +84,8 @@ void RedisBuffer::note(const Error& failure) {
     }
   }
   recheck_ = true;
-  check_now_->notify_all();
+  // While something is wrong already, the next check comes by itself.
+  if (was_good) check_now_->notify_all();
 }
 
 Task<Result<void>> RedisBuffer::check(Deadline deadline) {
@@ -139,7 +141,10 @@ Task<Result<void>> RedisBuffer::check_master(io::Endpoint master, Deadline deadl
   }
   for (RedisAdvice& advice :
        advise_redis(*facts, settings_.durability, settings_.record_bytes_max, several)) {
-    seen_.advice.push_back(std::move(advice));
+    // Masters are set alike as a rule, and so is the advice about them.
+    const bool known = std::ranges::find(seen_.advice, advice.subject, &RedisAdvice::subject) !=
+                       seen_.advice.end();
+    if (!known) seen_.advice.push_back(std::move(advice));
   }
   if (!sound && several) sound.error().detail = name + ": " + sound.error().detail;
   co_return sound;

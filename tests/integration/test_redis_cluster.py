@@ -9,7 +9,7 @@ import checker
 import client
 import harness
 import redis_servers
-from test_kill import Load
+from load import Load
 
 PARTITIONS = 6   # their slots lie on all three masters
 
@@ -89,6 +89,10 @@ class ClusterTest(harness.DaybookTest):
         self.assertAlmostEqual(status["buffer"]["memory_bytes"] / used, 1, delta=0.5)
         harness.wait_until(lambda: self.status()["records"]["released"] == len(receipts) + 1,
                            "counters of all masters are summed")
+        shown = subprocess.run([harness.binary(), "status", "--url", self.daybook.url],
+                               capture_output=True, text=True, env=harness.clean_environment())
+        self.assertIn("on 3 masters", shown.stdout)
+        self.assertIn("advice    redis min-replicas-to-write", shown.stdout)
         doctor = self.run_command("doctor").stdout
         self.assertIn("3 masters serve the slots", doctor)
         self.assertNotIn("FAIL  redis", doctor)

@@ -10,7 +10,7 @@ import checker
 import client
 import harness
 import redis_servers
-from test_kill import Load
+from load import Load
 
 
 class SentinelTest(harness.DaybookTest):
