@@ -16,8 +16,7 @@ PARTITIONS = 6   # their slots lie on all three masters
 
 class ClusterTest(harness.DaybookTest):
     settings = {"buffer.partitions": str(PARTITIONS), "ingest.reservation_lease": "1s",
-                "pipeline.lease": "1s", "pipeline.attempts_max": "2",
-                "pipeline.parked_retry": "1h", "audit.interval": "0s"}
+                "pipeline.lease": "1s", "audit.interval": "0s"}
 
     @classmethod
     def setUpClass(cls):
