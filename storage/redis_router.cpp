@@ -258,7 +258,9 @@ Task<Result<void>> RedisRouter::run_units(Lane lane, std::vector<Pending*> units
 // What others gave out must reach the reader, so a master that is gone has an error reply there.
 void RedisRouter::mark_lost(const Group& group, const core::Error& error) {
   for (Pending* unit : group) {
-    const Reply lost{.type = Reply::Type::error, .text = "LOST " + error.detail};
+    Reply lost;
+    lost.type = Reply::Type::error;
+    lost.text = "LOST " + error.detail;
     unit->replies.assign(unit->unit->commands.commands(), lost);
     unit->redirect = {};
   }
