@@ -87,7 +87,7 @@ class Tls(TlsTest):
 
     def test_a_certificate_for_another_name_is_refused(self):
         redis = self.server("redis.internal")
-        self.assert_named(self.settings_for(redis), "not for 'localhost'", "tls_server_name")
+        self.assert_named(self.settings_for(redis), "not for the name localhost", "tls_server_name")
         daybook = self.serve(self.settings_for(redis, buffer__tls_server_name="redis.internal"))
         self.assertEqual(client.post(daybook.port, b"expected under its name").status, 201)
 
