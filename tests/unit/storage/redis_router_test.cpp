@@ -209,6 +209,18 @@ TEST_F(Router, asks_a_node_that_answers_when_a_master_is_gone) {
   EXPECT_EQ(nodes.looks, 2);
 }
 
+TEST_F(Router, a_reader_gets_what_others_gave_out_though_a_master_is_gone) {
+  TwoNodes nodes(echo, [](const Words&) { return std::string(); });
+  RedisRouter router = make(RedisTarget::Kind::cluster, {nodes.low.endpoint()});
+  const RedisRequest request = get({"foo", "bar"});
+  const auto replies =
+      run_on_io(runtime_, router.call(Lane::read, request, runtime_.steady_now() + 5s));
+  ASSERT_TRUE(replies);
+  EXPECT_TRUE(replies->front().text.starts_with("LOST "));
+  EXPECT_EQ(replies->back().text, "of bar");
+  EXPECT_FALSE(call(router, request)) << "elsewhere all or nothing";
+}
+
 TEST_F(Router, a_slot_that_nobody_serves_is_unavailable) {
   FakeNode* self = nullptr;
   FakeNode node([&self](const Words& words) {
