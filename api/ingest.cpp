@@ -244,6 +244,15 @@ Task<Result<io::HttpAnswer>> Ingest::store(Upload& upload, core::PayloadSealer::
   upload.ticket.sealed(object->stored_size());
   upload.append_began = services_.runtime.steady_now();
   auto receipt = co_await services_.ladder.store(object, upload.key);
+  if (!receipt && receipt.error().code == Code::in_flight && !upload.reserved) {
+    // The buffer could not be asked about the key when the request came; now it answers.
+    auto asked = co_await services_.buffer.reserve(
+        *upload.key, envelope.id, services_.runtime.steady_now() + config_.buffer_append_timeout);
+    if (asked && std::holds_alternative<core::SettledRequest>(*asked)) {
+      co_return co_await repeat(std::get<core::SettledRequest>(*asked), envelope.sha256, upload);
+    }
+    upload.reserved = asked && std::holds_alternative<core::RequestReserved>(*asked);
+  }
   if (!receipt) co_return pass(std::move(receipt));
   upload.acknowledged = services_.runtime.steady_now();
   upload.reserved = false;

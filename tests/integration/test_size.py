@@ -14,10 +14,10 @@ TOLERANCE = 0.25
 
 
 class Size(harness.DaybookTest):
-    # Nobody listens there, so records wait, and are parked after two attempts.
+    # Nobody listens there, so records wait, parked after one attempt each.
     settings = {"archive.kind": "s3", "archive.s3_bucket": "away",
                 "archive.s3_endpoint": f"http://127.0.0.1:{harness.free_port()}",
-                "pipeline.attempts_max": "2", "pipeline.retry_max": "100ms",
+                "pipeline.attempts_max": "1", "pipeline.retry_max": "100ms",
                 "pipeline.parked_retry": "1h", "server.drain_timeout": "1s"}
 
     @classmethod
