@@ -13,6 +13,9 @@ GIVE_UP_S = 2 * harness.PATIENCE_S
 
 
 class Load:
+    repeated = (409, 503)   # statuses after which a client tries again
+    pause_s = 0             # between two records of a client
+
     def __init__(self, port, journal, name):
         self.port, self.journal = port, journal
         self.stopping = threading.Event()
@@ -35,6 +38,7 @@ class Load:
         while not self.stopping.is_set():
             number += 1
             self.deliver(f"{name}/{number}", payloads.any_payload(random, 1, 200_000))
+            time.sleep(self.pause_s)
 
     def deliver(self, key, payload):
         give_up = time.monotonic() + GIVE_UP_S
@@ -50,7 +54,7 @@ class Load:
                     self.wrong.append(f"a receipt of other bytes: {answer.describe()}")
                 self.journal.acknowledge(receipt, key)
                 return
-            if answer.status not in (409, 503):
+            if answer.status not in self.repeated:
                 self.wrong.append(f"{key}: {answer.describe()}")
                 return
             time.sleep(0.1)
