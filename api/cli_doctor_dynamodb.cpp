@@ -2,6 +2,7 @@
 // the table there, ours and ready? They are asked through the client that serve would use.
 #include "api/cli_doctor.hpp"
 #include "api/dynamodb_store.hpp"
+#include "io/worker_pool.hpp"
 #include "storage/dynamodb_metadata.hpp"
 #include "storage/dynamodb_schema.hpp"
 
@@ -13,7 +14,8 @@ using core::Result;
 // The clients close their connections when this frame goes, which lets the runtime's loop end.
 core::Task<Result<core::SchemaStatus>> look_at_table(io::IoRuntime& runtime,
                                                      const core::Config& config) {
-  auto client = open_dynamodb_client(config, runtime);
+  io::WorkerPool worker(runtime, 1, "daybook-keys");
+  auto client = open_dynamodb_client(config, runtime, worker);
   if (!client) co_return pass(std::move(client));
   storage::DynamodbSchema schema(std::move(*client));
   co_return co_await schema.status(runtime.steady_now() + std::chrono::seconds(10));

@@ -168,14 +168,12 @@ void check_dynamodb(const core::Config& config, std::vector<std::string>& broken
     broken.push_back("metadata.dynamodb_table: " + toml_quote(table) +
                      " has 3 to 255 letters, digits, '.', '_' and '-'.");
   }
-  for (const auto& [value, name] :
-       {std::pair(&config.metadata_dynamodb_access_key, "dynamodb_access_key"),
-        std::pair(&config.metadata_dynamodb_secret_key, "dynamodb_secret_key")}) {
-    if (!value->empty()) continue;
-    const std::string variable = find_setting("metadata", name)->environment_name();
-    broken.push_back("metadata." + std::string(name) +
-                     " is missing: metadata.kind = \"dynamodb\" needs it. Set " + variable + ", " +
-                     variable + "_FILE, or " + name + "_file in the configuration.");
+  if (config.metadata_dynamodb_access_key.empty() != config.metadata_dynamodb_secret_key.empty()) {
+    broken.emplace_back(
+        "metadata.dynamodb_access_key and dynamodb_secret_key belong together: set both, or "
+        "neither "
+        "to take the keys that the AWS tools would find. Set DAYBOOK_METADATA_DYNAMODB_ACCESS_KEY "
+        "and _SECRET_KEY, or …_FILE.");
   }
 }
 

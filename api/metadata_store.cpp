@@ -47,7 +47,7 @@ Result<std::unique_ptr<core::MetadataStore>> open_metadata_store(const core::Con
     return std::make_unique<storage::PostgresMetadata>(runtime, postgres_settings(config));
   }
   if (config.metadata_kind == "dynamodb") {
-    auto client = open_dynamodb_client(config, runtime);
+    auto client = open_dynamodb_client(config, runtime, reader);
     if (!client) return pass(std::move(client));
     return std::make_unique<storage::DynamodbMetadata>(std::move(*client));
   }
@@ -64,7 +64,7 @@ Result<std::unique_ptr<core::MetadataSchema>> open_metadata_schema(const core::C
     return std::make_unique<storage::PostgresSchema>(runtime, postgres_settings(config));
   }
   if (config.metadata_kind == "dynamodb") {
-    auto client = open_dynamodb_client(config, runtime);
+    auto client = open_dynamodb_client(config, runtime, worker);
     if (!client) return pass(std::move(client));
     return std::make_unique<storage::DynamodbSchema>(std::move(*client));
   }

@@ -51,8 +51,10 @@ Task<bool> AwsSigner::mend(Ready used, int status, std::string_view code, std::s
                            core::Deadline deadline) {
   if (status < 400 && code.empty()) co_return false;
   if (is_one_of(code, kSkewedClock)) co_return correct_clock(used.time, date, true);
-  const bool unsaid = code.empty() || code == "AccessDenied";
-  if (status == 403 && unsaid && correct_clock(used.time, date, false)) co_return true;
+  // DynamoDB puts a skewed clock and a wrong key into one word, with 400.
+  const bool unsaid =
+      status == 403 ? code.empty() || code == "AccessDenied" : code == "InvalidSignatureException";
+  if (unsaid && correct_clock(used.time, date, false)) co_return true;
   if (is_one_of(code, kStaleKeys)) {
     co_return co_await credentials_->replace(std::move(used.keys), deadline);
   }

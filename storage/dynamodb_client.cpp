@@ -10,6 +10,7 @@
 
 #include "core/digest.hpp"
 #include "core/retry.hpp"
+#include "core/sigv4/sigv4.hpp"
 #include "storage/dynamodb_errors.hpp"
 
 namespace daybook::storage {
@@ -129,8 +130,12 @@ core::Task<Result<boost::json::object>> DynamodbClient::call_once(std::string op
                                                                   bool& not_now) {
   namespace sigv4 = core::sigv4;
   const std::string doing = operation + " " + settings_.table;
-  auto keys = co_await settings_.credentials(deadline);
-  if (!keys) co_return pass(std::move(keys));
+  auto with = co_await settings_.signer->ready(deadline);
+  if (!with) {
+    core::Error error = std::move(with).error();
+    error.origin = Origin::metadata;
+    co_return core::Failure(std::move(error));
+  }
 
   const std::string path = url_.path.empty() ? "/" : url_.path;
   sigv4::NamedValues fields = {{"Content-Type", "application/x-amz-json-1.0"},
@@ -138,7 +143,7 @@ core::Task<Result<boost::json::object>> DynamodbClient::call_once(std::string op
   sigv4::Request signed_parts{"POST", path, {}, fields};
   signed_parts.headers.emplace_back("Host", url_.authority());
   const auto added =
-      sigv4::sign(std::move(signed_parts), *keys, {settings_.region, "dynamodb", runtime_.now()},
+      sigv4::sign(std::move(signed_parts), with->keys, {settings_.region, "dynamodb", with->time},
                   core::sha256(core::as_bytes(body)).hex(), sigv4::PayloadHeader::absent);
 
   io::HttpRequest request;
@@ -161,9 +166,13 @@ core::Task<Result<boost::json::object>> DynamodbClient::call_once(std::string op
                    doing + ": the answer was damaged on its way: x-amz-crc32 is not its checksum.");
   }
   if (response->head.status != 200) {
-    core::Error error =
-        classify_dynamodb(response->head.status, parse_dynamodb_refusal(response->body), doing);
-    not_now = error.code == Code::unavailable;
+    const DynamodbRefusal refusal = parse_dynamodb_refusal(response->body);
+    core::Error error = classify_dynamodb(response->head.status, refusal, doing);
+    const std::string date(response->head.fields.find("date").value_or(""));
+    const int status = response->head.status;
+    const bool mended =
+        co_await settings_.signer->mend(std::move(*with), status, refusal.type, date, deadline);
+    not_now = mended || error.code == Code::unavailable;
     co_return core::Failure(std::move(error));
   }
   boost::json::error_code error;
@@ -176,18 +185,6 @@ core::Task<Result<boost::json::object>> DynamodbClient::call_once(std::string op
                        "metadata.dynamodb_endpoint.");
   }
   co_return std::move(value.get_object());
-}
-
-namespace {
-
-core::Task<Result<core::sigv4::Credentials>> same_keys(core::sigv4::Credentials keys) {
-  co_return keys;
-}
-
-}  // namespace
-
-DynamodbClient::CurrentCredentials fixed_credentials(core::sigv4::Credentials keys) {
-  return [keys = std::move(keys)](Deadline) { return same_keys(keys); };
 }
 
 }  // namespace daybook::storage

@@ -9,7 +9,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <random>
@@ -18,24 +17,20 @@
 #include <boost/json/object.hpp>
 
 #include "core/result.hpp"
-#include "core/sigv4/sigv4.hpp"
 #include "core/task.hpp"
 #include "io/http_client.hpp"
 #include "io/runtime.hpp"
+#include "storage/aws_signer.hpp"
 
 namespace daybook::storage {
 
 class DynamodbClient {
  public:
-  // The keys to sign the next request with.
-  using CurrentCredentials =
-      std::function<core::Task<core::Result<core::sigv4::Credentials>>(core::Deadline)>;
-
   struct Settings {
     std::string endpoint;  // http(s)://host[:port]; empty = AWS's of the region
     std::string region = "us-east-1";
     std::string table;
-    CurrentCredentials credentials;
+    std::shared_ptr<AwsSigner> signer;
     std::string ca_file;  // empty = the system's certificates
     std::size_t connections = 16;
   };
@@ -74,8 +69,5 @@ class DynamodbClient {
   Figures figures_;
   std::optional<core::SteadyTime> warned_;
 };
-
-// Keys that never change.
-[[nodiscard]] DynamodbClient::CurrentCredentials fixed_credentials(core::sigv4::Credentials keys);
 
 }  // namespace daybook::storage

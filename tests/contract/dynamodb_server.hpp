@@ -38,7 +38,8 @@ class DynamodbServer {
     storage::DynamodbClient::Settings settings;
     settings.endpoint = endpoint_;
     settings.table = table;
-    settings.credentials = storage::fixed_credentials({"key", "secret", ""});
+    settings.signer = std::make_shared<storage::AwsSigner>(
+        runtime, storage::AwsCredentials::fixed(runtime, {"key", "secret", ""}));
     return storage::DynamodbClient::open(std::move(settings), runtime).value();
   }
 

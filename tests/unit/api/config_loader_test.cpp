@@ -170,12 +170,13 @@ TEST_F(ConfigLoader, wrong_values_say_what_is_allowed_with_an_example) {
   for (const Case& c : cases) EXPECT_CONTAINS(complaint_about(c.toml), c.complaint);
 }
 
-TEST_F(ConfigLoader, dynamodb_needs_its_keys_and_sound_names) {
+TEST_F(ConfigLoader, dynamodb_needs_both_keys_or_none_and_sound_names) {
   const std::vector<std::string> keys = {"DAYBOOK_METADATA_DYNAMODB_ACCESS_KEY=a",
                                          "DAYBOOK_METADATA_DYNAMODB_SECRET_KEY=b"};
   EXPECT_TRUE(load_config({{}, keys, {"metadata.kind=dynamodb"}}));
+  EXPECT_TRUE(load_config({{}, {}, {"metadata.kind=dynamodb"}}));
   EXPECT_CONTAINS(complaint(load_config({{}, {keys[0]}, {"metadata.kind=dynamodb"}})),
-                  "metadata.dynamodb_secret_key is missing");
+                  "belong together");
   for (const char* bad :
        {"dynamodb_endpoint=ftp://x", "dynamodb_endpoint=https://",
         "dynamodb_endpoint=https://key@x", "dynamodb_region=", "dynamodb_region=eu central",

@@ -94,7 +94,8 @@ class Bench {
     settings.endpoint = "http://127.0.0.1:" + std::to_string(server_.port());
     settings.region = "eu-central-1";
     settings.table = "records";
-    settings.credentials = fixed_credentials({"AKID", "the-secret", "the-token"});
+    settings.signer = std::make_shared<AwsSigner>(
+        runtime_, AwsCredentials::fixed(runtime_, {"AKID", "the-secret", "the-token"}));
     settings.connections = 4;
     return DynamodbClient::open(std::move(settings), runtime_).value();
   }
