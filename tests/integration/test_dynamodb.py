@@ -171,6 +171,15 @@ class SetUpWrongly(DynamodbTest):
         harness.wait_until(lambda: self.dynalite.call("DescribeTable", {"TableName": table})[1][
             "Table"]["TableStatus"] == "ACTIVE", f"{table} is made")
 
+    def test_keys_may_come_from_where_the_aws_tools_look(self):
+        keys = {"AWS_ACCESS_KEY_ID": dynamodb.ACCESS_KEY,
+                "AWS_SECRET_ACCESS_KEY": dynamodb.SECRET_KEY}
+        for secrets, sound in ((keys, True), ({**keys, "AWS_SECRET_ACCESS_KEY": "another"}, False),
+                               ({"AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nonexistent"}, False)):
+            run = self.command("metadata", "status", secrets=secrets)
+            self.assertEqual(run.returncode == 0, sound, run.stdout + run.stderr)
+            self.assertNotIn(dynamodb.SECRET_KEY, run.stdout + run.stderr)
+
     def test_a_missing_table_does_not_stop_ingest_and_is_mended_by_the_command(self):
         receipts = self.post_some(3, "missing")
         check = self.daybook.wait_check("metadata", ok=False)

@@ -127,8 +127,12 @@ class Nodes(unittest.TestCase):
                 in self.database.rows("sha256, size", "public").items()}
 
     def take_over(self):
-        """One node dies. How long the other takes until all that was acknowledged is indexed."""
+        """One node dies with records in hand, which the S3 service did not take for a moment. How
+        long the other node takes until all that was acknowledged is indexed."""
+        back = self.store.kill_front()
+        self.more(20)
         self.nodes[0].kill()
+        back()
         dead, promised = time.monotonic(), set(self.journal.records)
         harness.wait_until(lambda: promised <= set(self.indexed()), "the other node has taken over",
                            TAKEN_OVER_S, 0.3)
