@@ -42,8 +42,9 @@ class Reader {
     const std::string wants =
         "a whole number from " + std::to_string(min) + " to " + std::to_string(max);
     const bool whole = text.find('.') == std::string::npos;
-    return static_cast<std::uint32_t>(whole ? number(flag, text, fallback, min, max, wants)
-                                            : take(flag, text, fallback, kNone, wants));
+    const double value = whole ? number(flag, text, fallback, min, max, wants)
+                               : take(flag, text, fallback, kNone, wants);
+    return value == kNone ? min : static_cast<std::uint32_t>(value);
   }
 
   // Seconds, of a duration as the settings have it, or of years of 365 days.
