@@ -155,14 +155,14 @@ TEST_F(RadosgwS3Store, says_misconfigured_for_a_missing_bucket) {
 TEST_F(RadosgwS3Store, does_not_trust_a_certificate_of_an_unknown_authority) {
   auto settings = path_style_over_tls();
   settings.ca_file = "";
-  expect_both(try_store(settings), core::Code::unavailable, "TLS");
+  expect_both(try_store(settings), core::Code::misconfigured, "certificate");
 }
 
 TEST_F(RadosgwS3Store, does_not_trust_a_certificate_for_another_name) {
   auto settings = path_style_over_tls();
   settings.connect_to = io::Endpoint{"127.0.0.1", io::parse_url(settings.endpoint)->port, {}};
   settings.endpoint = "https://other.test:" + std::to_string(settings.connect_to->port);
-  expect_both(try_store(settings), core::Code::unavailable, "TLS");
+  expect_both(try_store(settings), core::Code::misconfigured, "certificate");
 }
 
 TEST_F(RadosgwS3Store, says_unavailable_where_nobody_listens) {
