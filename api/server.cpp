@@ -1,7 +1,6 @@
 #include "api/server.hpp"
 
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 
 #include <unistd.h>
@@ -30,7 +29,6 @@
 #include "api/server_settings.hpp"
 #include "api/store_probe.hpp"
 #include "core/faults.hpp"
-#include "core/limits.hpp"
 #include "core/pipeline/pipeline.hpp"
 #include "core/pipeline/stages.hpp"
 #include "core/text.hpp"
