@@ -217,7 +217,8 @@ Task<RedisRouter::Replies> RedisRouter::call(Lane lane, const RedisRequest& requ
     if (auto done = co_await run_units(lane, to_do, deadline); !done) co_return pass(done);
     std::erase_if(to_do,
                   [](const Pending* unit) { return unit->redirect.kind == Redirect::Kind::none; });
-    if (to_do.empty() || runtime_.steady_now() >= patience) break;
+    // The next round needs time for its pause and its answer; without one nobody knows the outcome.
+    if (to_do.empty() || runtime_.steady_now() + 2 * kFollowPause >= patience) break;
     const auto any = [&to_do](Redirect::Kind kind) {
       return std::ranges::any_of(
           to_do, [kind](const Pending* unit) { return unit->redirect.kind == kind; });
