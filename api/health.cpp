@@ -17,7 +17,7 @@ using core::Task;
 constexpr auto kDiskInterval = std::chrono::seconds(1);
 constexpr auto kFirstLook = std::chrono::milliseconds(100);  // the buffer is checked by then
 constexpr auto kSayAgain = std::chrono::seconds(10);
-constexpr int kProbeEvery = 10;                              // disk looks
+constexpr int kProbeEvery = 10;  // disk looks
 constexpr int kRefusedProbeEvery = 5;
 constexpr auto kProbeTimeout = std::chrono::seconds(5);
 

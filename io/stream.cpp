@@ -327,9 +327,9 @@ core::Failure tls_failure(const Endpoint& endpoint, core::Origin origin, const s
                       "cannot connect to " + endpoint.str() + ": TLS: " + refusal);
   }
   const bool no_tls = error.message().find("wrong version number") != std::string::npos;
-  return cannot_connect(endpoint, origin,
-                        "TLS: " + error.message() +
-                            (no_tls ? ". The server does not speak TLS on this port" : ""));
+  return cannot_connect(
+      endpoint, origin,
+      "TLS: " + error.message() + (no_tls ? ". The server does not speak TLS on this port" : ""));
 }
 
 core::Task<core::Result<std::unique_ptr<Stream>>> connect_tls(IoRuntime& runtime, Endpoint endpoint,
