@@ -67,18 +67,25 @@ std::vector<std::uint32_t> read_frames(Reader& reader) {
   return frames;
 }
 
-std::map<std::string, std::string> read_attributes(Reader& reader) {
-  std::map<std::string, std::string> attributes;
-  const json::value* value = reader.object().if_contains("attributes");
-  if (value == nullptr) return attributes;
-  if (!value->is_object()) return reader.wrong<decltype(attributes)>("attributes", "an object");
+using Texts = std::map<std::string, std::string>;
+
+Texts read_texts(Reader& reader, std::string_view name) {
+  Texts texts;
+  const json::value* value = reader.object().if_contains(name);
+  if (value == nullptr) return texts;
+  if (!value->is_object()) return reader.wrong<Texts>(name, "an object");
   for (const auto& member : value->get_object()) {
-    if (!member.value().is_string()) {
-      return reader.wrong<decltype(attributes)>("attributes", "an object of texts");
-    }
-    attributes.emplace(member.key(), member.value().get_string());
+    if (!member.value().is_string()) return reader.wrong<Texts>(name, "an object of texts");
+    texts.emplace(member.key(), member.value().get_string());
   }
-  return attributes;
+  return texts;
+}
+
+void add_texts(json::object& object, std::string_view name, const Texts& texts) {
+  if (texts.empty()) return;
+  json::object members;
+  for (const auto& [key, value] : texts) members[key] = value;
+  object[name] = std::move(members);
 }
 
 struct Extension {
@@ -138,11 +145,8 @@ std::string to_json(const Envelope& envelope) {
   object["durability"] = envelope.durability;
   object["partition"] = envelope.partition;
   add_text("idempotency_key", envelope.idempotency_key);
-  if (!envelope.attributes.empty()) {
-    json::object attributes;
-    for (const auto& [name, value] : envelope.attributes) attributes[name] = value;
-    object["attributes"] = std::move(attributes);
-  }
+  add_texts(object, "attributes", envelope.attributes);
+  add_texts(object, "context", envelope.context);
   object["frames"] = json::array(envelope.frames.begin(), envelope.frames.end());
   return json::serialize(object);
 }
@@ -171,7 +175,8 @@ Result<Envelope> envelope_from_json(std::string_view text) {
   if (partition >= limits::kPartitionsMax) return damaged("'partition' is out of range");
   envelope.partition = static_cast<std::uint32_t>(partition);
   envelope.idempotency_key = reader.text("idempotency_key");
-  envelope.attributes = read_attributes(reader);
+  envelope.attributes = read_texts(reader, "attributes");
+  envelope.context = read_texts(reader, "context");
   envelope.frames = read_frames(reader);
   if (!reader.problem().empty()) return damaged(reader.problem());
   if (envelope.frames.size() !=

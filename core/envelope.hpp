@@ -25,11 +25,13 @@ struct Envelope {
   std::string subject;
   std::optional<WallTime> event_time;
   std::map<std::string, std::string> attributes;  // other ce-* headers, names without "ce-"
-  std::string content_type;                       // as the client sent it
-  std::uint64_t size = 0;                         // payload bytes
-  Sha256 sha256;                                  // of the payload
-  WallTime received_at{};                         // when the body was complete
-  std::string durability;                         // the level the acknowledgement states
+  // How it came, not what it is: "door", "peer", "user_agent", "header.NAME". No secrets.
+  std::map<std::string, std::string> context;
+  std::string content_type;  // as the client sent it
+  std::uint64_t size = 0;    // payload bytes
+  Sha256 sha256;             // of the payload
+  WallTime received_at{};    // when the body was complete
+  std::string durability;    // the level the acknowledgement states
   std::uint32_t partition = 0;
   std::string idempotency_key;        // empty = none
   std::vector<std::uint32_t> frames;  // compressed bytes of each zstd frame, in order

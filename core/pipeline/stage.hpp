@@ -18,6 +18,8 @@ struct Passage {
   std::string object_key;
   ObjectVersion object;
   std::uint32_t archive_attempts = 0;
+  std::optional<WallTime> started_at;   // the archive stage's first attempt of this process
+  std::optional<WallTime> archived_at;  // the store's confirmation
 };
 
 class Stage {

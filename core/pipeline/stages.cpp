@@ -58,6 +58,8 @@ MetadataRow row_of(const Passage& passage, WallTime indexed_at) {
   row.position = passage.entry.position;
   row.attempts = passage.archive_attempts;
   row.state = "indexed";
+  row.started_at = passage.started_at;
+  row.archived_at = passage.archived_at;
   row.indexed_at = indexed_at;
   return row;
 }
@@ -91,6 +93,7 @@ Task<Result<ArchiveStage::Stored>> ArchiveStage::fetch(const BufferEntry& entry,
 
 Task<Result<void>> ArchiveStage::run(Passage& passage) {
   const Deadline deadline = runtime_.steady_now() + settings_.timeout;
+  if (!passage.started_at) passage.started_at = runtime_.now();
   const auto stored = co_await fetch(passage.entry, deadline);
   if (!stored) co_return pass(stored);
   passage.head = stored->head;
@@ -112,6 +115,7 @@ Task<Result<void>> ArchiveStage::run(Passage& passage) {
   CRASH_POINT("after_put");
   if (!version) co_return pass(std::move(version));
   passage.object = std::move(*version);
+  passage.archived_at = runtime_.now();
   co_return Result<void>{};
 }
 

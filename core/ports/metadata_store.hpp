@@ -26,9 +26,11 @@ struct MetadataRow {
   std::string object_key;
   std::string object_location;
   std::string object_version;
-  std::string position;        // the buffer's name for the entry
-  std::uint32_t attempts = 1;  // starts of the archive stage
-  std::string state;           // "indexed"
+  std::string position;                 // the buffer's name for the entry
+  std::uint32_t attempts = 1;           // starts of the archive stage
+  std::string state;                    // "indexed"
+  std::optional<WallTime> started_at;   // the pipeline took it; nullopt: not known (rebuilt rows)
+  std::optional<WallTime> archived_at;  // the object store confirmed it
   WallTime indexed_at{};
 
   friend bool operator==(const MetadataRow&, const MetadataRow&) = default;
@@ -42,6 +44,20 @@ struct MetadataQuery {
   std::uint32_t limit = 100;             // 1 .. limits::kPageRecordsMax
 };
 
+// One line of the feed. Every row gets the next number when it is inserted, in the transaction that
+// makes it visible: whoever has read the feed up to a number has missed nothing before it.
+struct FeedEntry {
+  std::uint64_t sequence = 0;  // 1, 2, 3, … without a gap
+  WallTime published_at{};     // never earlier than its predecessor's, nor than received_at
+  MetadataRow row;
+};
+
+struct FeedBounds {
+  std::string feed;         // names this feed; a number of another one means nothing here
+  std::uint64_t first = 1;  // the oldest entry that is kept
+  std::uint64_t last = 0;   // the newest; first - 1: none yet
+};
+
 class MetadataStore {
  public:
   virtual ~MetadataStore() = default;
@@ -53,6 +69,14 @@ class MetadataStore {
   // Fewer than limit (1 .. limits::kPageRecordsMax): there are no more.
   virtual Task<Result<std::vector<MetadataRow>>> scan(std::optional<RecordId> after,
                                                       std::uint32_t limit, Deadline deadline) = 0;
+  // The feed's entries after `after`, ascending. Fewer than limit (1 .. limits::kPageRecordsMax):
+  // there are no more yet.
+  virtual Task<Result<std::vector<FeedEntry>>> feed(std::uint64_t after, std::uint32_t limit,
+                                                    Deadline deadline);
+  virtual Task<Result<FeedBounds>> feed_bounds(Deadline deadline);
+  // The number to read after, to get everything published at `since` or later and so everything
+  // received then or later.
+  virtual Task<Result<std::uint64_t>> feed_before(WallTime since, Deadline deadline);
   virtual Task<Result<void>> probe(Deadline deadline) = 0;
   [[nodiscard]] virtual std::string describe() const = 0;  // for people
   // Rows that came again with other content since the start; 0 where it is not looked at.

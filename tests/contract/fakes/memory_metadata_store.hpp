@@ -2,6 +2,7 @@
 // adapter's mistake about an index.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <string>
@@ -19,7 +20,14 @@ class MemoryMetadataStore final : public core::MetadataStore {
                                         core::Deadline deadline) override {
     if (auto good = check(deadline); !good) co_return good;
     const std::lock_guard lock(mutex_);
-    for (core::MetadataRow& row : rows) rows_.try_emplace(row.envelope.id, std::move(row));
+    for (core::MetadataRow& row : rows) {
+      const auto [at, fresh] = rows_.try_emplace(row.envelope.id, std::move(row));
+      if (!fresh) continue;
+      const auto now =
+          std::chrono::time_point_cast<core::WallTime::duration>(std::chrono::system_clock::now());
+      published_ = std::max({published_, now, at->second.envelope.received_at});
+      feed_.push_back({feed_.size() + 1, published_, at->second});
+    }
     co_return core::Result<void>{};
   }
 
@@ -64,6 +72,37 @@ class MemoryMetadataStore final : public core::MetadataStore {
     co_return found;
   }
 
+  core::Task<core::Result<std::vector<core::FeedEntry>>> feed(std::uint64_t after,
+                                                              std::uint32_t limit,
+                                                              core::Deadline deadline) override {
+    if (auto good = check(deadline); !good) co_return pass(good);
+    if (limit == 0 || limit > core::limits::kPageRecordsMax) {
+      co_return core::fail(core::Code::invalid_argument, core::Origin::metadata, core::Retry::never,
+                           "limit");
+    }
+    const std::lock_guard lock(mutex_);
+    std::vector<core::FeedEntry> page;
+    for (std::uint64_t i = after; i < feed_.size() && page.size() < limit; ++i) {
+      page.push_back(feed_[i]);
+    }
+    co_return page;
+  }
+
+  core::Task<core::Result<core::FeedBounds>> feed_bounds(core::Deadline deadline) override {
+    if (auto good = check(deadline); !good) co_return pass(good);
+    const std::lock_guard lock(mutex_);
+    co_return core::FeedBounds{.feed = "memory", .first = 1, .last = feed_.size()};
+  }
+
+  core::Task<core::Result<std::uint64_t>> feed_before(core::WallTime since,
+                                                      core::Deadline deadline) override {
+    if (auto good = check(deadline); !good) co_return pass(good);
+    const std::lock_guard lock(mutex_);
+    std::uint64_t before = 0;
+    while (before < feed_.size() && feed_[before].published_at < since) ++before;
+    co_return before;
+  }
+
   core::Task<core::Result<void>> probe(core::Deadline deadline) override {
     co_return check(deadline);
   }
@@ -89,6 +128,8 @@ class MemoryMetadataStore final : public core::MetadataStore {
 
   std::mutex mutex_;
   std::map<core::RecordId, core::MetadataRow> rows_;
+  std::vector<core::FeedEntry> feed_;
+  core::WallTime published_{};
 };
 
 }  // namespace daybook::tests

@@ -19,6 +19,7 @@ Envelope full_envelope() {
   envelope.subject = "user/\xC3\xBC\\42";
   envelope.event_time = WallTime(std::chrono::microseconds(1'795'233'900'000'001));
   envelope.attributes = {{"empty", ""}, {"traceparent", "00-abc-def-01"}, {"zone", "a\nb\tc"}};
+  envelope.context = {{"door", "ingestMessage"}, {"peer", "192.0.2.7"}};
   envelope.content_type = "application/json; charset=\"utf-8\"";
   envelope.size = 2 * limits::kBlockBytes + 5;
   envelope.sha256 = sha256(as_bytes("payload"));
