@@ -376,6 +376,7 @@ int run_command_line(int argument_count, const char* const* arguments) {
   add_metadata(app, choices);
   add_config(app, choices);
   add_size(app, choices);
+  add_sim(app, choices);
   try {
     app.parse(argument_count, arguments);
   } catch (const CLI::ParseError& error) {

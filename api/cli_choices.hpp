@@ -15,6 +15,7 @@
 #include "api/cli_salvage.hpp"
 #include "api/cli_size.hpp"
 #include "api/config_loader.hpp"
+#include "api/sim.hpp"
 
 namespace daybook::api {
 
@@ -37,6 +38,7 @@ struct Choices {
   FsckOptions fsck;
   MetadataOptions metadata;
   SizeOptions size;
+  SimTexts sim;
 };
 
 // --config and --set.
@@ -52,5 +54,6 @@ void add_rebuild_index(CLI::App& app, Choices& choices);
 void add_metadata(CLI::App& app, Choices& choices);
 void add_config(CLI::App& app, Choices& choices);
 void add_size(CLI::App& app, Choices& choices);
+void add_sim(CLI::App& app, Choices& choices);
 
 }  // namespace daybook::api

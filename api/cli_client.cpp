@@ -40,13 +40,16 @@ Result<io::HttpClient::Settings> client_settings(const std::string& url) {
     return core::fail(Code::invalid_argument, Origin::client, Retry::never,
                       url + " has a path. Give only http://HOST:PORT.");
   }
+  return client_settings(*parsed);
+}
+
+io::HttpClient::Settings client_settings(const io::Url& url) {
   io::HttpClient::Settings settings;
-  settings.endpoint.host = parsed->host;
-  settings.endpoint.port = parsed->port;
-  const bool v6 = parsed->host.find(':') != std::string::npos;
-  settings.host_header =
-      (v6 ? "[" + parsed->host + "]" : parsed->host) + ":" + std::to_string(parsed->port);
-  if (parsed->https) settings.tls = io::TlsSettings{.server_name = parsed->host, .ca_file = {}};
+  settings.endpoint.host = url.host;
+  settings.endpoint.port = url.port;
+  const bool v6 = url.host.find(':') != std::string::npos;
+  settings.host_header = (v6 ? "[" + url.host + "]" : url.host) + ":" + std::to_string(url.port);
+  if (url.https) settings.tls = io::TlsSettings{.server_name = url.host, .ca_file = {}};
   settings.origin = Origin::self;
   return settings;
 }

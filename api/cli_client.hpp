@@ -20,6 +20,8 @@ struct ServerAddress {
 
 // Where to connect for a URL; it must have no path of its own.
 [[nodiscard]] core::Result<io::HttpClient::Settings> client_settings(const std::string& url);
+// The same for one that may have a path.
+[[nodiscard]] io::HttpClient::Settings client_settings(const io::Url& url);
 
 // One request, one answer, whatever its status.
 [[nodiscard]] core::Result<io::HttpResponse> send_request(const ServerAddress& server,

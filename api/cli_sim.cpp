@@ -1,0 +1,111 @@
+// `daybook sim`: its options, from flags or from the environment.
+#include <array>
+#include <charconv>
+
+#include "api/cli_choices.hpp"
+#include "api/cli_output.hpp"
+#include "api/sim.hpp"
+
+namespace daybook::api {
+namespace {
+
+struct Partner {
+  SimKind kind;
+  const char* name;
+  const char* help;
+};
+constexpr std::array kPartners = {
+    Partner{SimKind::source_endpoint, "source-endpoint", "Offers messages to a poller"},
+    Partner{SimKind::source_process, "source-process", "Pushes messages to POST /messages"},
+    Partner{SimKind::target_endpoint, "target-endpoint", "Takes the deliveries of a subscriber"},
+    Partner{SimKind::target_process, "target-process", "Pulls from GET /messages?timestamp="},
+};
+
+// Flag, else environment, else what stands there already.
+std::string chosen(const std::string& flag, const char* name, std::string fallback) {
+  std::string text = flag_or_environment(flag, name);
+  return text.empty() ? std::move(fallback) : text;
+}
+
+std::optional<std::uint64_t> number(const std::string& text, std::uint64_t most) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value > most) return std::nullopt;
+  return value;
+}
+
+int wrong(const std::string& what) {
+  print_error("daybook sim: " + what + "\n");
+  return kExitUsage;
+}
+
+int run(const SimTexts& texts) {
+  SimOptions options;
+  options.kind = texts.kind;
+  options.endpoint = chosen(texts.endpoint, "ENDPOINT", "http://127.0.0.1:7080/messages");
+  options.method = chosen(texts.method, "METHOD", options.method);
+  options.log_level = chosen(texts.log_level, "LOG_LEVEL", options.log_level);
+  const auto frequency = parse_frequency(chosen(texts.frequency, "FREQUENCY", "1s"));
+  if (!frequency) return wrong("FREQUENCY must be a duration such as 250ms or 1s.");
+  options.frequency = *frequency;
+  const auto batch = number(chosen(texts.batch_size, "BATCH_SIZE", "10"), 10'000);
+  if (!batch || *batch == 0) return wrong("BATCH_SIZE must be a number from 1 to 10000.");
+  options.batch_size = *batch;
+  const auto port = number(chosen(texts.port, "PORT", "0"), 65535);
+  if (!port) return wrong("PORT must be a number up to 65535.");
+  options.port = static_cast<std::uint16_t>(*port);
+  options.count = texts.count;
+  return run_sim(options);
+}
+
+}  // namespace
+
+void add_sim(CLI::App& app, Choices& choices) {
+  CLI::App* command =
+      app.add_subcommand("sim", "The partners at the ends of the four routes, to try them out");
+  SimTexts& sim = choices.sim;
+  for (const Partner& partner : kPartners) {
+    CLI::App* sub = command->add_subcommand(partner.name, partner.help);
+    const bool process =
+        partner.kind == SimKind::source_process || partner.kind == SimKind::target_process;
+    if (process) {
+      sub->add_option("--endpoint", sim.endpoint,
+                      "[$ENDPOINT, default: http://127.0.0.1:7080/messages]")
+          ->type_name("URL");
+    }
+    sub->add_option("--port", sim.port,
+                    process ? "Also answer GET / and GET /report there [$PORT]"
+                            : "Port on 127.0.0.1 [$PORT, default: any free one]")
+        ->type_name("PORT");
+    if (partner.kind != SimKind::target_endpoint) {
+      sub->add_option("--frequency", sim.frequency,
+                      "Time between batches or questions [$FREQUENCY, default: 1s]")
+          ->type_name("TIME");
+    }
+    if (partner.kind == SimKind::source_endpoint || partner.kind == SimKind::source_process) {
+      sub->add_option("--batch-size", sim.batch_size,
+                      "Messages at a time [$BATCH_SIZE, default: 10]");
+      sub->add_option("--count", sim.count, "No more messages than that [default: no end]");
+    }
+    if (partner.kind == SimKind::source_process) {
+      sub->add_option("--method", sim.method, "[$METHOD, default: POST]");
+    }
+    sub->add_option("--log-level", sim.log_level, "[$LOG_LEVEL, default: info]")
+        ->type_name("LEVEL");
+    sub->callback([&choices, kind = partner.kind] {
+      choices.sim.kind = kind;
+      choices.command = [&choices] { return run(choices.sim); };
+    });
+  }
+  command->require_subcommand(1);
+  command->footer(
+      "Messages are {\"id\", \"timestamp\", \"message\"} with ids 1, 2, 3, …, so that a loss "
+      "shows.\n"
+      "Either side may start first. GET / answers OK, GET /report the figures, which are also\n"
+      "printed at the end. ops/demo-routes runs all four routes.\n"
+      "\n"
+      "Example:\n"
+      "  daybook sim source-process --batch-size 100 --frequency 250ms --count 1000");
+}
+
+}  // namespace daybook::api

@@ -1,0 +1,301 @@
+#include "api/sim.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "api/cli_client.hpp"
+#include "api/cli_output.hpp"
+#include "api/problem.hpp"
+#include "api/sim_messages.hpp"
+#include "api/sim_tally.hpp"
+#include "core/limits.hpp"
+#include "core/record_id.hpp"
+#include "core/text.hpp"
+#include "io/http_server.hpp"
+#include "io/runtime.hpp"
+
+namespace daybook::api {
+namespace {
+
+using core::Result;
+using core::Task;
+
+constexpr core::Duration kPatience = std::chrono::milliseconds(500);  // while the partner is away
+constexpr core::Duration kRequestTimeout = std::chrono::seconds(30);
+constexpr std::size_t kBodyBytesMax = 64 * core::MiB;
+
+std::string_view name_of(SimKind kind) {
+  switch (kind) {
+    case SimKind::source_endpoint:
+      return "source-endpoint";
+    case SimKind::source_process:
+      return "source-process";
+    case SimKind::target_endpoint:
+      return "target-endpoint";
+    case SimKind::target_process:
+      return "target-process";
+  }
+  return "";
+}
+
+io::HttpServerSettings server_settings() {
+  io::HttpServerSettings settings;
+  settings.header_timeout = settings.body_idle_timeout = settings.write_timeout = kRequestTimeout;
+  settings.idle_timeout = settings.body_timeout = 4 * kRequestTimeout;
+  return settings;
+}
+
+// One partner. Members outlive the runtime's tasks: run() returns when all of them have ended.
+class Partner {
+ public:
+  explicit Partner(const SimOptions& options)
+      : options_(options),
+        stopped_(runtime_.make_signal()),
+        http_(
+            runtime_, server_settings(),
+            [this](io::HttpExchange& exchange) { return answer(exchange); },
+            [](int status, const std::string& detail) {
+              return problem(status, "bad_request", detail);
+            }) {}
+
+  Result<void> open();
+  int run();
+
+ private:
+  [[nodiscard]] bool is_process() const {
+    return options_.kind == SimKind::source_process || options_.kind == SimKind::target_process;
+  }
+  [[nodiscard]] bool is_source() const {
+    return options_.kind == SimKind::source_process || options_.kind == SimKind::source_endpoint;
+  }
+  Task<> stop();
+  Task<> pause(core::Duration duration);
+  Task<Result<io::HttpResponse>> ask(std::string method, std::string target, std::string body,
+                                     std::string key);
+  Task<> post_batches();
+  Task<bool> post_batch(std::uint64_t first, std::uint64_t last);
+  Task<> pull_pages();
+  Task<> answer(io::HttpExchange& exchange);
+  Task<Result<std::string>> read_body(io::HttpExchange& exchange);
+  io::HttpAnswer offer(const std::string& query);
+  void note(const boost::json::value& document);
+  [[nodiscard]] std::string report() const;
+
+  const SimOptions& options_;
+  io::IoRuntime runtime_;
+  const core::SteadyTime began_ = runtime_.steady_now();
+  std::unique_ptr<core::Signal> stopped_;
+  io::HttpServer http_;
+  std::unique_ptr<io::HttpClient> client_;
+  std::string target_;
+  bool serves_ = false;
+  bool stopping_ = false;
+  std::uint64_t sent_ = 0;
+  SimTally tally_;
+};
+
+Result<void> Partner::open() {
+  if (is_process()) {
+    auto url = io::parse_url(options_.endpoint);
+    if (!url) return pass(std::move(url));
+    target_ = url->path.empty() ? "/" : url->path;
+    client_ = std::make_unique<io::HttpClient>(runtime_, client_settings(*url));
+    if (options_.port == 0) return {};
+  }
+  serves_ = true;
+  return http_.listen({.host = "127.0.0.1", .port = options_.port, .unix_path = {}});
+}
+
+int Partner::run() {
+  if (serves_) {
+    spdlog::info("{} listens on http://{}", name_of(options_.kind), http_.local().str());
+  }
+  runtime_.on_terminate([this] { runtime_.spawn(stop()); });
+  if (options_.kind == SimKind::source_process) runtime_.spawn(post_batches());
+  if (options_.kind == SimKind::target_process) runtime_.spawn(pull_pages());
+  runtime_.run();
+  std::printf("%s\n", report().c_str());
+  return kExitOk;
+}
+
+Task<> Partner::stop() {
+  stopping_ = true;
+  stopped_->notify_all();
+  http_.close();
+  co_await http_.drained(runtime_.steady_now() + kPatience);
+  if (client_) client_->close_idle();
+}
+
+Task<> Partner::pause(core::Duration duration) {
+  if (!stopping_) co_await stopped_->wait(runtime_.steady_now() + duration);
+}
+
+Task<Result<io::HttpResponse>> Partner::ask(std::string method, std::string target,
+                                            std::string body, std::string key) {
+  io::HttpRequest request;
+  request.method = std::move(method);
+  request.target = std::move(target);
+  if (!body.empty()) {
+    request.fields.add("Content-Type", "application/json");
+    request.fields.add("Idempotency-Key", std::move(key));
+    request.body = {core::as_bytes(body)};
+  }
+  auto response =
+      co_await client_->send(std::move(request), runtime_.steady_now() + kRequestTimeout);
+  if (!response) co_return pass(std::move(response));
+  if (response->head.status / 100 != 2) co_return core::Failure(refusal_error(*response));
+  co_return response;
+}
+
+// --- source process: pushes ---
+
+Task<> Partner::post_batches() {
+  while (!stopping_ && (options_.count == 0 || sent_ < options_.count)) {
+    const std::uint64_t last = sent_ + options_.batch_size;
+    if (!co_await post_batch(sent_ + 1,
+                             options_.count == 0 ? last : std::min(last, options_.count))) {
+      continue;
+    }
+    co_await pause(options_.frequency);
+  }
+  if (!stopping_) co_await stop();
+}
+
+// The same batch under the same key until it is taken, so that none is lost and none stored twice.
+Task<bool> Partner::post_batch(std::uint64_t first, std::uint64_t last) {
+  static const std::string kRun = core::RecordIdGenerator().next(runtime_.now(), 0).str();
+  const std::string body = sim_batch(first, last, runtime_.now());
+  const std::string key = kRun + "-" + std::to_string(first);
+  while (!stopping_) {
+    const auto taken = co_await ask(options_.method, target_, body, key);
+    if (taken) {
+      sent_ = last;
+      spdlog::debug("messages {} to {} are taken", first, last);
+      co_return true;
+    }
+    spdlog::warn("messages {} to {}: {}", first, last, taken.error().detail);
+    co_await pause(kPatience);
+  }
+  co_return false;
+}
+
+// --- target process: pulls ---
+
+Task<> Partner::pull_pages() {
+  std::string next = target_ + "?timestamp=0&payload=inline";
+  while (!stopping_) {
+    const auto page = co_await ask("GET", next, "", "");
+    const auto document = page ? parse_json(page->body) : pass(page);
+    if (!document) {
+      spdlog::warn("{}: {}", next, document.error().detail);
+      co_await pause(kPatience);
+      continue;
+    }
+    const std::uint64_t before = tally_.received();
+    note(*document);
+    if (const std::string further = text_of(*document, "next"); !further.empty()) next = further;
+    if (tally_.received() == before) co_await pause(options_.frequency);
+  }
+}
+
+void Partner::note(const boost::json::value& document) {
+  find_messages(document, [this](std::uint64_t id) { tally_.note(id); });
+  spdlog::debug("{}", tally_.json());
+}
+
+// --- the HTTP side ---
+
+Task<Result<std::string>> Partner::read_body(io::HttpExchange& exchange) {
+  std::string body;
+  std::vector<std::byte> piece(64 * core::KiB);
+  for (;;) {
+    const auto bytes = co_await exchange.read_body(piece);
+    if (!bytes) co_return pass(bytes);
+    if (*bytes == 0) co_return body;
+    body += core::as_text(core::Bytes(piece).first(*bytes));
+    if (body.size() > kBodyBytesMax) {
+      co_return core::fail(core::Code::too_large, core::Origin::client, core::Retry::never,
+                           "The body is larger than " + core::format_size(kBodyBytesMax) + ".");
+    }
+  }
+}
+
+// The messages that have come into being: a batch at once and one more every `frequency`.
+io::HttpAnswer Partner::offer(const std::string& query) {
+  const std::string text = core::http::query_parameter(query, "after").value_or("0");
+  std::uint64_t after = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), after);
+  if (error != std::errc{} || end != text.data() + text.size()) {
+    return problem(400, "invalid_argument", "after must be the id of a message.");
+  }
+  const auto batches =
+      static_cast<std::uint64_t>((runtime_.steady_now() - began_) / options_.frequency) + 1;
+  std::uint64_t made = batches * options_.batch_size;
+  if (options_.count != 0) made = std::min(made, options_.count);
+  const std::uint64_t last = std::min(made, after + options_.batch_size);
+  sent_ = std::max(sent_, last);
+  return json_answer(200, sim_batch(after + 1, last, runtime_.now()) + "\n");
+}
+
+Task<> Partner::answer(io::HttpExchange& exchange) {
+  const std::string path = exchange.head().path;
+  auto body = co_await read_body(exchange);
+  io::HttpAnswer answer;
+  answer.fields.add("Content-Type", "text/plain; charset=utf-8");
+  answer.body = "OK\n";
+  if (!body) {
+    answer = problem(body.error());
+  } else if (path == "/report") {
+    answer = json_answer(200, report() + "\n");
+  } else if (exchange.head().method == "GET" && path != "/" &&
+             options_.kind == SimKind::source_endpoint) {
+    answer = offer(exchange.head().query);
+  } else if (exchange.head().method != "GET" && options_.kind == SimKind::target_endpoint) {
+    if (const auto document = parse_json(core::as_bytes(*body))) {
+      note(*document);
+    } else {
+      answer = problem(400, "invalid_argument", "The body is not JSON.");
+    }
+  } else if (path != "/") {
+    answer = problem(404, "not_found", "There is nothing at this path.");
+  }
+  static_cast<void>(co_await exchange.respond(std::move(answer)));
+}
+
+std::string Partner::report() const {
+  if (!is_source()) return tally_.json();
+  return boost::json::serialize(boost::json::object{{"sent", sent_}});
+}
+
+}  // namespace
+
+std::optional<core::Duration> parse_frequency(const std::string& text) {
+  const bool bare =
+      !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+  const auto frequency = core::parse_duration(bare ? text + "s" : text);
+  if (!frequency || frequency->count() <= 0) return std::nullopt;
+  return *frequency;
+}
+
+int run_sim(const SimOptions& options) {
+  auto logger = spdlog::get("sim");
+  if (!logger) logger = spdlog::stderr_color_mt("sim");
+  spdlog::set_default_logger(logger);
+  spdlog::set_level(spdlog::level::from_str(options.log_level));
+  if (auto usable = io::probe_backend(); !usable) {
+    print_error("daybook sim: " + usable.error().detail + "\n");
+    return kExitFailed;
+  }
+  Partner partner(options);
+  if (auto opened = partner.open(); !opened) {
+    print_error("daybook sim: " + opened.error().detail + "\n");
+    return kExitFailed;
+  }
+  return partner.run();
+}
+
+}  // namespace daybook::api

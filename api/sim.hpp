@@ -1,0 +1,45 @@
+// `daybook sim`: the partners at the ends of the four routes, for demonstrations and tests.
+//
+//   source-process  --POST /messages-->  daybook  --webhook-->                  target-endpoint
+//   source-endpoint <--GET /messages---  daybook  <--GET /messages?timestamp--  target-process
+//
+// Messages are {"id", "timestamp", "message"} with ids 1, 2, 3, …, so that a loss shows. Each
+// partner waits for the other one: either may start first. Each answers GET / with OK and GET
+// /report with its figures, and prints them when it ends.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "core/units.hpp"
+
+namespace daybook::api {
+
+enum class SimKind { source_endpoint, source_process, target_endpoint, target_process };
+
+struct SimOptions {
+  SimKind kind = SimKind::source_process;
+  std::string endpoint;  // of the processes: the URL that they ask or post to
+  std::string method = "POST";
+  std::uint16_t port = 0;  // 0 = any free one for endpoints, none for processes
+  std::uint64_t batch_size = 10;
+  core::Duration frequency = std::chrono::seconds(1);
+  std::uint64_t count = 0;  // messages of a source, after which it sends no more; 0 = no end
+  std::string log_level = "info";
+};
+
+// As they were typed; empty = not given.
+struct SimTexts {
+  SimKind kind = SimKind::source_process;
+  std::string endpoint, method, port, batch_size, frequency, log_level;
+  std::uint64_t count = 0;
+};
+
+// "1s", "250ms", or a bare number of seconds; not above 0 is nullopt.
+[[nodiscard]] std::optional<core::Duration> parse_frequency(const std::string& text);
+
+// Runs until SIGTERM, a source process until all its messages are taken. The exit code.
+[[nodiscard]] int run_sim(const SimOptions& options);
+
+}  // namespace daybook::api

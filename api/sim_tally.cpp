@@ -1,0 +1,40 @@
+#include "api/sim_tally.hpp"
+
+#include <iterator>
+
+#include <boost/json.hpp>
+
+namespace daybook::api {
+
+std::uint64_t SimTally::highest() const {
+  return runs_.empty() ? 0 : runs_.rbegin()->second;
+}
+
+void SimTally::note(std::uint64_t id) {
+  auto after = runs_.upper_bound(id);
+  const auto before = after == runs_.begin() ? runs_.end() : std::prev(after);
+  if (before != runs_.end() && id <= before->second) {
+    ++duplicated_;
+    return;
+  }
+  if (id < highest()) ++late_;
+  ++distinct_;
+  const bool joins_before = before != runs_.end() && before->second + 1 == id;
+  std::uint64_t last = id;
+  if (after != runs_.end() && after->first == id + 1) {
+    last = after->second;
+    runs_.erase(after);
+  }
+  runs_[joins_before ? before->first : id] = last;
+}
+
+std::string SimTally::json() const {
+  return boost::json::serialize(boost::json::object{{"received", received()},
+                                                    {"distinct", distinct_},
+                                                    {"missing", missing()},
+                                                    {"duplicated", duplicated_},
+                                                    {"late", late_},
+                                                    {"highest", highest()}});
+}
+
+}  // namespace daybook::api

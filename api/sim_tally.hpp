@@ -1,0 +1,32 @@
+// SimTally: which of the numbered messages came, how often, and whether in order. The numbers of a
+// source are 1, 2, 3, …, so that a loss shows without asking the source. Pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace daybook::api {
+
+class SimTally {
+ public:
+  void note(std::uint64_t id);
+
+  [[nodiscard]] std::uint64_t received() const { return distinct_ + duplicated_; }
+  [[nodiscard]] std::uint64_t distinct() const { return distinct_; }
+  [[nodiscard]] std::uint64_t duplicated() const { return duplicated_; }
+  [[nodiscard]] std::uint64_t highest() const;
+  // Numbers from 1 to the highest one that never came.
+  [[nodiscard]] std::uint64_t missing() const { return highest() - distinct_; }
+  // Messages that came for the first time after a higher number had come.
+  [[nodiscard]] std::uint64_t late() const { return late_; }
+  [[nodiscard]] std::string json() const;
+
+ private:
+  std::map<std::uint64_t, std::uint64_t> runs_;  // first -> last, of numbers that came
+  std::uint64_t distinct_ = 0;
+  std::uint64_t duplicated_ = 0;
+  std::uint64_t late_ = 0;
+};
+
+}  // namespace daybook::api
