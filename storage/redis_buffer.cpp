@@ -1,9 +1,8 @@
-// The side of the buffer that ingest uses; redis_buffer_health.cpp looks at Redis itself,
-// redis_buffer_pipeline.cpp is the pipeline's side.
+// The side of the buffer that ingest uses, with redis_buffer_append.cpp; redis_buffer_health.cpp
+// looks at Redis itself, redis_buffer_pipeline.cpp is the pipeline's side.
 #include "storage/redis_buffer.hpp"
 
 #include <algorithm>
-#include <span>
 
 #include "core/check.hpp"
 #include "core/digest.hpp"
@@ -20,10 +19,6 @@ using core::Retry;
 using core::Task;
 using core::resp::CommandBatch;
 using core::resp::Reply;
-
-// How long a repeated append is recognised; appends are repeated within buffer.append_timeout, and
-// a server that was stopped may go on reading an old one later.
-constexpr std::chrono::milliseconds kMarkerTime = std::chrono::minutes(15);
 
 Error classify(const Reply& reply) {
   const std::string& text = reply.text;
@@ -199,102 +194,6 @@ Task<> RedisBuffer::abandon(core::IdempotencyKey name, core::RecordId id) {
   // Best effort: the lease ends it otherwise.
   static_cast<void>(
       co_await call(std::move(request), runtime_.steady_now() + std::chrono::seconds(2)));
-}
-
-Task<Result<core::Appended>> RedisBuffer::append(const core::SealedObject& object,
-                                                 std::string receipt_head,
-                                                 std::optional<core::IdempotencyKey> name,
-                                                 Deadline deadline) {
-  Error last{Code::timeout, Origin::buffer, Retry::safe, "Redis did not take the record in time"};
-  bool outcome_unknown = false;
-  std::optional<core::SteadyTime> away_since;
-  while (runtime_.steady_now() < deadline) {
-    if (!health_) {
-      last = health_.error();
-      if (last.code == Code::misconfigured || last.code == Code::denied) break;
-      const core::SteadyTime now = runtime_.steady_now();
-      if (!away_since) away_since = now;
-      const core::Deadline patience = std::min(deadline, *away_since + settings_.reconnect_grace);
-      if (now >= patience) break;
-      co_await checked_->wait(patience);
-      continue;
-    }
-    away_since.reset();
-    auto replies = co_await append_once(object, receipt_head, name, deadline);
-    if (!replies) {
-      last = replies.error();
-      outcome_unknown = outcome_unknown || last.retry == Retry::unknown_outcome;
-      note(last);
-      continue;
-    }
-    constexpr std::size_t kExec = 3;
-    const Reply& exec = replies->at(kExec);
-    const auto first = std::span(*replies).first(kExec + 1);
-    if (const auto refused = std::ranges::find_if(first, &Reply::is_error);
-        refused != first.end()) {
-      // Queueing failed (OOM, read-only): EXEC was refused as a whole and nothing is stored.
-      last = classify(*refused);
-      note(last);
-      // The server is not, or not yet, the one that takes it: it has the time of a lost connection.
-      if (last.code != Code::unavailable) co_return core::Failure(std::move(last));
-      continue;
-    }
-    const bool whole = exec.is_array() && exec.elements.size() == 2 &&
-                       exec.elements[1].is_array() && !exec.elements[1].elements.empty();
-    if (!whole) {
-      const Reply* failed =
-          exec.is_array() && exec.elements.size() == 2 ? &exec.elements[1] : &exec;
-      co_return core::Failure(classify(*failed));
-    }
-    const auto& answer = exec.elements[1].elements;
-    if (answer[0].text == "taken") {
-      co_return core::fail(Code::in_flight, Origin::client, Retry::safe,
-                           "another request with this idempotency key was faster");
-    }
-    appended_since_check_ += object.stored_size();
-    ++appends_;
-    appended_->notify_all();
-    if (replicas_ != 0) {
-      if (auto enough = enough_replicas(replies->back()); !enough) co_return pass(enough);
-    }
-    const std::string& position = answer.at(1).text;
-    receipt_head.append(",\"position\":\"").append(position).append("\"}");
-    co_return core::Appended{position, std::move(receipt_head)};
-  }
-  if (outcome_unknown) last.retry = Retry::unknown_outcome;
-  co_return core::Failure(std::move(last));
-}
-
-Task<RedisBuffer::Replies> RedisBuffer::append_once(const core::SealedObject& object,
-                                                    std::string receipt_head,
-                                                    std::optional<core::IdempotencyKey> name,
-                                                    Deadline deadline) {
-  const core::Envelope& envelope = object.envelope();
-  const std::uint32_t partition = envelope.id.partition();
-  const std::string record = record_key(envelope.id);
-  std::vector<std::string> script = {"EVAL",
-                                     std::string(scripts::kAppend),
-                                     name ? "7" : "6",
-                                     record,
-                                     key(partition, "wal"),
-                                     key(partition, "pending"),
-                                     key(partition, "counters"),
-                                     key(partition, "parked"),
-                                     key(partition, "appended:" + envelope.id.str())};
-  if (name) script.push_back(idempotency_key(*name));
-  const auto window =
-      std::chrono::duration_cast<std::chrono::milliseconds>(settings_.idempotency_window);
-  for (std::string argument :
-       {envelope.id.str(), std::to_string(object.stored_size()), object.stored_sha256().hex(),
-        std::move(receipt_head), envelope.sha256.hex(), std::to_string(window.count()),
-        std::to_string(kMarkerTime.count())}) {
-    script.push_back(std::move(argument));
-  }
-  RedisRequest request;
-  CommandBatch& batch = request.on(record);
-  batch.add({"MULTI"}).add({"SET", record}, object.slices()).add(script).add({"EXEC"});
-  add_wait(batch, deadline);
-  co_return co_await router_.call(Lane::append, request, deadline);
 }
 
 }  // namespace daybook::storage

@@ -79,6 +79,9 @@ class RedisBuffer final : public core::WriteAheadBuffer {
                                                   std::string receipt_head,
                                                   std::optional<core::IdempotencyKey> key,
                                                   core::Deadline deadline) override;
+  core::Task<core::Result<std::vector<core::Appended>>> append_all(
+      std::vector<core::AppendItem> items, std::optional<core::IdempotencyKey> key,
+      core::Sha256 digest, core::Deadline deadline) override;
 
   core::Task<core::Result<std::vector<core::BufferEntry>>> read(std::size_t max,
                                                                 core::Duration wait) override;
@@ -136,8 +139,19 @@ class RedisBuffer final : public core::WriteAheadBuffer {
   void note_advice();
   core::Task<core::Result<void>> check_partitions(core::Deadline deadline);
   core::Task<core::Result<void>> make_groups(core::Deadline deadline);
-  core::Task<Replies> append_once(const core::SealedObject& object, std::string receipt_head,
-                                  std::optional<core::IdempotencyKey> key, core::Deadline deadline);
+  // What one append is: its records, and the request that they answer.
+  struct Append {
+    std::vector<core::AppendItem> items;
+    std::optional<core::IdempotencyKey> key;
+    core::Sha256 digest;
+    bool together = false;  // the first answer to the key is an array
+  };
+  core::Task<core::Result<std::vector<core::Appended>>> append(Append what,
+                                                               core::Deadline deadline);
+  core::Task<Replies> append_once(const Append& what, core::Deadline deadline);
+  // exec: the reply to the EXEC of append_once().
+  [[nodiscard]] static core::Result<std::vector<core::Appended>> read_append(
+      const Append& what, const core::resp::Reply& exec);
   // What WAIT is told, at most until the deadline; and what to say when it counts too few.
   [[nodiscard]] std::string replica_wait_ms(core::Deadline deadline) const;
   void add_wait(core::resp::CommandBatch& batch, core::Deadline deadline) const;

@@ -45,57 +45,83 @@ end
 return 0
 )lua";
 
-// After SET record, in the same MULTI. KEYS: record, wal, pending, counters, parked, appended [,
-// key]. ARGV: id, stored size, stored sha256, receipt head, payload digest, window ms, marker ms.
-// -> {'appended', position} | {'taken'} (another request settled the key first; nothing is kept)
+// After the SET of each record, in the same MULTI. KEYS: wal, pending, counters, parked, then record
+// and appended of each, then the key or nothing. ARGV: how many, payload digest, window ms, marker
+// ms, whether they are a batch (1: the receipt is the array of theirs), then id, stored size, stored
+// sha256 and receipt head of each.
+// -> {'appended', position of each} | {'taken'} (another request settled the key first; nothing is
+// kept)
 // A receipt that ends with '}' is complete: its client has it already (spool).
 // A repetition of an append finds the marker; its SET wrote the same bytes again, which go only
 // where the record has been released meanwhile.
 // Neither EXEC nor Lua takes anything back, so whatever can fail comes before the first lasting
 // write, and a failure takes the bytes of SET along: no bytes stay without an entry.
 inline constexpr std::string_view kAppend = R"lua(
+local n, together = tonumber(ARGV[1]), ARGV[5] == '1'
+local key = KEYS[2 * n + 5]
+local function record(i) return KEYS[2 * i + 3] end
+local function marker(i) return KEYS[2 * i + 4] end
+local function id(i) return ARGV[4 * i + 2] end
 local function refuse(why)
-  redis.call('UNLINK', KEYS[1])
+  for i = 1, n do redis.call('UNLINK', record(i)) end
   return why
 end
 local function failed(reply) return type(reply) == 'table' and reply.err end
-local position = redis.call('GET', KEYS[6])
-local pending = redis.pcall('HEXISTS', KEYS[3], ARGV[1])
-local parked = redis.pcall('HEXISTS', KEYS[5], ARGV[1])
-if position then
-  if pending == 0 and parked == 0 then redis.call('UNLINK', KEYS[1]) end
-  return {'appended', position}
+local answer = {'appended'}
+local pending = redis.pcall('HEXISTS', KEYS[2], id(1))
+local parked = redis.pcall('HEXISTS', KEYS[4], id(1))
+if redis.call('EXISTS', marker(1)) == 1 then
+  for i = 1, n do
+    if redis.pcall('HEXISTS', KEYS[2], id(i)) == 0 and redis.pcall('HEXISTS', KEYS[4], id(i)) == 0 then
+      redis.call('UNLINK', record(i))
+    end
+    answer[i + 1] = redis.call('GET', marker(i))
+  end
+  return answer
 end
 if failed(pending) then return refuse(pending) end
 if failed(parked) then return refuse(parked) end
-if KEYS[7] then
-  local owner = redis.pcall('HGET', KEYS[7], 'id')
+if key then
+  local owner = redis.pcall('HGET', key, 'id')
   if failed(owner) then return refuse(owner) end
-  if owner and owner ~= ARGV[1] then return refuse({'taken'}) end
+  if owner and owner ~= id(1) then return refuse({'taken'}) end
 end
-local accepted = redis.pcall('HINCRBY', KEYS[4], 'accepted', 1)
+local size = 0
+for i = 1, n do size = size + tonumber(ARGV[4 * i + 3]) end
+local accepted = redis.pcall('HINCRBY', KEYS[3], 'accepted', n)
 if failed(accepted) then return refuse(accepted) end
-local bytes = redis.pcall('HINCRBY', KEYS[4], 'bytes', ARGV[2])
+local bytes = redis.pcall('HINCRBY', KEYS[3], 'bytes', size)
 if failed(bytes) then
-  redis.call('HINCRBY', KEYS[4], 'accepted', -1)
+  redis.call('HINCRBY', KEYS[3], 'accepted', -n)
   return refuse(bytes)
 end
-position = redis.pcall('XADD', KEYS[2], '*', 'id', ARGV[1], 'size', ARGV[2], 'sha256', ARGV[3])
-if failed(position) then
-  redis.call('HINCRBY', KEYS[4], 'accepted', -1)
-  redis.call('HINCRBY', KEYS[4], 'bytes', -tonumber(ARGV[2]))
-  return refuse(position)
+for i = 1, n do
+  local position = redis.pcall('XADD', KEYS[1], '*', 'id', id(i), 'size', ARGV[4 * i + 3],
+                               'sha256', ARGV[4 * i + 4])
+  if failed(position) then
+    for back = 1, i - 1 do redis.call('XDEL', KEYS[1], answer[back + 1]) end
+    redis.call('HINCRBY', KEYS[3], 'accepted', -n)
+    redis.call('HINCRBY', KEYS[3], 'bytes', -size)
+    return refuse(position)
+  end
+  answer[i + 1] = position
 end
-redis.call('HSET', KEYS[3], ARGV[1], position)
-redis.call('SET', KEYS[6], position, 'PX', ARGV[7])
-if KEYS[7] then
-  redis.call('HDEL', KEYS[7], 'node', 'run')
-  local receipt = ARGV[4]
+local receipts = {}
+for i = 1, n do
+  local position, receipt = answer[i + 1], ARGV[4 * i + 5]
+  redis.call('HSET', KEYS[2], id(i), position)
+  redis.call('SET', marker(i), position, 'PX', ARGV[4])
   if string.sub(receipt, -1) ~= '}' then receipt = receipt .. ',"position":"' .. position .. '"}' end
-  redis.call('HSET', KEYS[7], 'state', 'settled', 'id', ARGV[1], 'digest', ARGV[5], 'receipt', receipt)
-  redis.call('PEXPIRE', KEYS[7], ARGV[6])
+  receipts[i] = receipt
 end
-return {'appended', position}
+if key then
+  local receipt = table.concat(receipts, ',')
+  if together then receipt = '[' .. receipt .. ']' end
+  redis.call('HDEL', key, 'node', 'run')
+  redis.call('HSET', key, 'state', 'settled', 'id', id(1), 'digest', ARGV[2], 'receipt', receipt)
+  redis.call('PEXPIRE', key, ARGV[3])
+end
+return answer
 )lua";
 
 // KEYS: wal, pending, counters, starts, then one record key per entry.

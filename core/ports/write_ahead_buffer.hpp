@@ -34,6 +34,12 @@ struct Appended {
   std::string receipt;  // complete, with the position
 };
 
+// One record of several that are appended together.
+struct AppendItem {
+  const SealedObject* object;  // outlives the call
+  std::string receipt_head;    // as append() takes it
+};
+
 // One entry as a worker gets it: small, the bytes are loaded when there is room for them.
 struct BufferEntry {
   RecordId id;
@@ -125,6 +131,13 @@ class WriteAheadBuffer {
   // append of the same id is safe. object must outlive the call.
   virtual Task<Result<Appended>> append(const SealedObject& object, std::string receipt_head,
                                         std::optional<IdempotencyKey> key, Deadline deadline) = 0;
+
+  // Appends all of them or none, in one atomic step that also settles their common key: its digest
+  // is that of the request that brought them, its receipt the JSON array of theirs. Their ids are
+  // of one partition (that of the key). Repeating it with the same ids is safe.
+  virtual Task<Result<std::vector<Appended>>> append_all(std::vector<AppendItem> items,
+                                                         std::optional<IdempotencyKey> key,
+                                                         Sha256 digest, Deadline deadline) = 0;
 
   // --- pipeline ---
   // Entries nobody has been given yet; waits up to `wait` for the first one.

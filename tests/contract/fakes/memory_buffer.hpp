@@ -157,6 +157,24 @@ class MemoryBuffer final : public core::WriteAheadBuffer {
     co_return core::Appended{position, receipt};
   }
 
+  core::Task<core::Result<std::vector<core::Appended>>> append_all(
+      std::vector<core::AppendItem> items, std::optional<core::IdempotencyKey> key,
+      core::Sha256 digest, core::Deadline deadline) override {
+    std::vector<core::Appended> all;
+    std::string receipts;
+    for (core::AppendItem& item : items) {
+      auto appended = co_await append(*item.object, item.receipt_head, std::nullopt, deadline);
+      if (!appended) co_return pass(appended);
+      receipts += (receipts.empty() ? "[" : ",") + appended->receipt;
+      all.push_back(std::move(*appended));
+    }
+    if (key) {
+      store_->keys[{key->tenant, key->key}] = {items.front().object->envelope().id,
+                                               core::SettledRequest{digest, receipts + "]"}};
+    }
+    co_return all;
+  }
+
   core::Task<core::Result<std::vector<core::BufferEntry>>> read(std::size_t max,
                                                                 core::Duration wait) override {
     const auto fault = take_fault(BufferOperation::read);
