@@ -53,6 +53,7 @@ def make(sqlite_file, rows, end_ms):
         indexes = base.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND "
                                "sql IS NOT NULL").fetchall()
         base.execute("DELETE FROM records")
+        base.execute("DELETE FROM feed")
         for name, _ in indexes:
             base.execute(f"DROP INDEX {name}")
         for first in range(0, rows, PER_BATCH):
@@ -60,6 +61,10 @@ def make(sqlite_file, rows, end_ms):
                                    "begin_ms": end_ms - SPAN_MS, "span_ms": SPAN_MS})
         for _, sql in indexes:
             base.execute(sql)
+        base.execute("INSERT INTO feed SELECT row_number() OVER (ORDER BY id), id, received_at "
+                     "FROM records")
+        base.execute("UPDATE feed_head SET last = (SELECT count(*) FROM feed), published_at = "
+                     "(SELECT coalesce(max(published_at), '') FROM feed)")
         base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         made = base.execute("SELECT count(*) FROM records").fetchone()[0]
     base.close()

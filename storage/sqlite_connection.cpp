@@ -190,6 +190,10 @@ Result<std::string> SqliteConnection::text(std::string_view sql) {
   return std::string(*row ? statement.text(0) : "");
 }
 
+std::int64_t SqliteConnection::changed_rows() const {
+  return sqlite3_changes64(handle_);
+}
+
 bool SqliteConnection::in_transaction() const {
   return sqlite3_get_autocommit(handle_) == 0;
 }

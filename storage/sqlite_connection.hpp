@@ -72,6 +72,7 @@ class SqliteConnection {
   [[nodiscard]] core::Result<std::int64_t> integer(std::string_view sql);
   [[nodiscard]] core::Result<std::string> text(std::string_view sql);
 
+  [[nodiscard]] std::int64_t changed_rows() const;  // by the last INSERT, UPDATE or DELETE
   [[nodiscard]] bool in_transaction() const;
   [[nodiscard]] bool is_read_only() const;
   // The file was renamed or deleted under us: what is written now is lost for everybody else.

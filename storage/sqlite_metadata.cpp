@@ -11,6 +11,7 @@
 #include "storage/blocking_call.hpp"
 #include "storage/row_texts.hpp"
 #include "storage/sqlite_connection.hpp"
+#include "storage/sqlite_feed.hpp"
 #include "storage/sqlite_rows.hpp"
 
 namespace daybook::storage {
@@ -18,6 +19,8 @@ namespace {
 
 using core::Code;
 using core::Deadline;
+using core::FeedBounds;
+using core::FeedEntry;
 using core::MetadataQuery;
 using core::MetadataRow;
 using core::Origin;
@@ -131,13 +134,15 @@ Result<void> SqliteMetadata::migrate() {
   if (*version >= kSqliteSchemaVersion) return check_version(*version);
   const auto tables = write_->integer("SELECT count(*) FROM sqlite_schema");
   if (!tables) return pass(tables);
-  if (*tables != 0) {
+  if (*version == 0 && *tables != 0) {
     return core::fail(Code::misconfigured, Origin::metadata, Retry::never,
                       settings_.file.string() +
                           " is an SQLite file of some other program: it has " +
                           "tables but no schema version. Name another metadata.sqlite_file.");
   }
-  if (auto made = write_->execute(kSqliteSchema); !made) return made;
+  for (auto step = static_cast<std::size_t>(*version); step < kSqliteSchemaSteps.size(); ++step) {
+    if (auto made = write_->execute(kSqliteSchemaSteps[step]); !made) return made;
+  }
   return transaction.commit();
 }
 
@@ -161,11 +166,14 @@ Result<void> SqliteMetadata::insert_now(const std::vector<MetadataRow>& rows, De
   SqliteTransaction transaction(*write_);
   if (auto begun = transaction.begin(); !begun) return begun;
   std::int64_t skew_ms = 0;
+  std::vector<const MetadataRow*> fresh;
   for (const MetadataRow& row : rows) {
     SqliteStatement statement(*write_, *insert);
     if (auto done = insert_record(statement, row); !done) return done;
+    if (write_->changed_rows() != 0) fresh.push_back(&row);
     skew_ms = std::max(skew_ms, clock_skew_ms(row.envelope));
   }
+  if (auto published = publish(*write_, fresh); !published) return published;
   const auto widen = write_->prepare(kWidenClockSkew);
   if (!widen) return pass(widen);
   {
@@ -235,6 +243,32 @@ Result<std::vector<MetadataRow>> SqliteMetadata::scan_now(std::optional<core::Re
   return read_rows(statement);
 }
 
+Result<std::vector<FeedEntry>> SqliteMetadata::feed_now(std::uint64_t after, std::uint32_t limit,
+                                                        Deadline deadline) {
+  if (auto good = check_page(limit); !good) return pass(good);
+  const std::lock_guard lock(read_mutex_);
+  if (auto in_time = read_->limit_waits(settings_.busy_timeout, deadline); !in_time) {
+    return pass(in_time);
+  }
+  return read_feed(*read_, after, limit);
+}
+
+Result<FeedBounds> SqliteMetadata::feed_bounds_now(Deadline deadline) {
+  const std::lock_guard lock(read_mutex_);
+  if (auto in_time = read_->limit_waits(settings_.busy_timeout, deadline); !in_time) {
+    return pass(in_time);
+  }
+  return read_feed_bounds(*read_);
+}
+
+Result<std::uint64_t> SqliteMetadata::feed_before_now(core::WallTime since, Deadline deadline) {
+  const std::lock_guard lock(read_mutex_);
+  if (auto in_time = read_->limit_waits(settings_.busy_timeout, deadline); !in_time) {
+    return pass(in_time);
+  }
+  return read_feed_before(*read_, since);
+}
+
 Result<void> SqliteMetadata::probe_now(Deadline deadline) {
   const std::lock_guard lock(write_mutex_);
   if (auto in_time = write_->limit_waits(std::min(settings_.busy_timeout, kProbeWait), deadline);
@@ -270,6 +304,26 @@ core::Task<Result<std::vector<MetadataRow>>> SqliteMetadata::scan(
   co_return co_await call_on<std::vector<MetadataRow>>(
       reader_, Origin::metadata,
       [this, after, limit, deadline] { return scan_now(after, limit, deadline); });
+}
+
+core::Task<Result<std::vector<FeedEntry>>> SqliteMetadata::feed(std::uint64_t after,
+                                                                std::uint32_t limit,
+                                                                Deadline deadline) {
+  co_return co_await call_on<std::vector<FeedEntry>>(
+      reader_, Origin::metadata,
+      [this, after, limit, deadline] { return feed_now(after, limit, deadline); });
+}
+
+core::Task<Result<FeedBounds>> SqliteMetadata::feed_bounds(Deadline deadline) {
+  co_return co_await call_on<FeedBounds>(reader_, Origin::metadata,
+                                         [this, deadline] { return feed_bounds_now(deadline); });
+}
+
+core::Task<Result<std::uint64_t>> SqliteMetadata::feed_before(core::WallTime since,
+                                                              Deadline deadline) {
+  co_return co_await call_on<std::uint64_t>(reader_, Origin::metadata, [this, since, deadline] {
+    return feed_before_now(since, deadline);
+  });
 }
 
 core::Task<Result<void>> SqliteMetadata::probe(Deadline deadline) {

@@ -1,6 +1,7 @@
 // SqliteMetadata: the metadata store in one SQLite file; the embedded default.
 //
-//   records      one row per record, columns named as in the API (schema in sqlite_metadata.cpp)
+//   records      one row per record, columns named as in the API (schema in sqlite_rows.cpp)
+//   feed         which row was published as which number, and when (sqlite_feed.hpp)
 //   clock_skew   one number: the largest distance between the time in an id and received_at
 //   WAL, synchronous FULL: a committed insert survives a power cut, and readers never wait for
 //   writers
@@ -9,8 +10,8 @@
 // widened by
 //   clock_skew, only bound the walk.
 // - The file may be read by others (sqlite3, DuckDB) at any time. PRAGMA user_version names the
-// schema; a
-//   newer one than this program's is refused.
+// schema; an
+//   older one is upgraded when the file is opened, a newer one than this program's is refused.
 // One connection writes, on `writer` (which should have one thread); one reads, on `reader`. A
 // mutex per connection keeps a misuse from damaging anything.
 #pragma once
@@ -51,6 +52,12 @@ class SqliteMetadata final : public core::MetadataStore {
   core::Task<core::Result<std::vector<core::MetadataRow>>> scan(std::optional<core::RecordId> after,
                                                                 std::uint32_t limit,
                                                                 core::Deadline deadline) override;
+  core::Task<core::Result<std::vector<core::FeedEntry>>> feed(std::uint64_t after,
+                                                              std::uint32_t limit,
+                                                              core::Deadline deadline) override;
+  core::Task<core::Result<core::FeedBounds>> feed_bounds(core::Deadline deadline) override;
+  core::Task<core::Result<std::uint64_t>> feed_before(core::WallTime since,
+                                                      core::Deadline deadline) override;
   // Takes the write lock and gives it back; waits a quarter of a second for it at most.
   core::Task<core::Result<void>> probe(core::Deadline deadline) override;
   [[nodiscard]] std::string describe() const override;
@@ -69,6 +76,10 @@ class SqliteMetadata final : public core::MetadataStore {
   core::Result<std::vector<core::MetadataRow>> scan_now(std::optional<core::RecordId> after,
                                                         std::uint32_t limit,
                                                         core::Deadline deadline);
+  core::Result<std::vector<core::FeedEntry>> feed_now(std::uint64_t after, std::uint32_t limit,
+                                                      core::Deadline deadline);
+  core::Result<core::FeedBounds> feed_bounds_now(core::Deadline deadline);
+  core::Result<std::uint64_t> feed_before_now(core::WallTime since, core::Deadline deadline);
   core::Result<void> probe_now(core::Deadline deadline);
   core::Result<void> check_file_in_place() const;
 

@@ -15,7 +15,8 @@ using core::Result;
 using core::Retry;
 
 // Times are RFC 3339 in UTC with six digits, so that text order is time order.
-const char* const kSqliteSchema = R"sql(
+const std::array<const char*, kSqliteSchemaVersion> kSqliteSchemaSteps = {
+    R"sql(
 CREATE TABLE records (
   id TEXT PRIMARY KEY NOT NULL,
   tenant TEXT NOT NULL,
@@ -56,20 +57,58 @@ CREATE TABLE clock_skew (
 ) STRICT;
 INSERT INTO clock_skew VALUES (1, 0);
 PRAGMA user_version = 1;
-)sql";
+)sql",
+    // Records that are there already are published in the order of their ids, as if each had been
+    // when it was received. The feed's name is a random UUID (RFC 9562 section 5.4).
+    R"sql(
+ALTER TABLE records ADD COLUMN context TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE records ADD COLUMN started_at TEXT;
+ALTER TABLE records ADD COLUMN archived_at TEXT;
+CREATE TABLE feed (
+  sequence INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  published_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX feed_by_time ON feed (published_at);
+INSERT INTO feed
+  SELECT row_number() OVER (ORDER BY id), id,
+         max(received_at) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING)
+  FROM records;
+CREATE TABLE feed_head (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  feed TEXT NOT NULL,
+  last INTEGER NOT NULL,
+  published_at TEXT NOT NULL
+) STRICT;
+INSERT INTO feed_head
+  SELECT 1,
+         lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' ||
+               substr(hex(randomblob(2)), 2) || '-' || substr('89AB', 1 + (random() & 3), 1) ||
+               substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6))),
+         count(*), coalesce(max(published_at), '')
+  FROM feed;
+PRAGMA user_version = 2;
+)sql",
+};
 
 // The order of insert_record() and read_record().
 #define DAYBOOK_RECORD_COLUMNS                                                                 \
   "id, tenant, source, event_id, type, subject, event_time, received_at, content_type, size, " \
   "stored_size, sha256, stored_sha256, data_offset, frames, object_key, object_location, "     \
   "object_version, partition, position, state, attempts, durability, idempotency_key, "        \
-  "attributes, indexed_at"
+  "attributes, indexed_at, context, started_at, archived_at"
 const std::string_view kInsertRecord =
     "INSERT INTO records (" DAYBOOK_RECORD_COLUMNS
-    ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO NOTHING";
+    ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO "
+    "NOTHING";
 const std::string_view kFindRecord = "SELECT " DAYBOOK_RECORD_COLUMNS " FROM records WHERE id = ?";
 const std::string_view kScanRecords =
     "SELECT " DAYBOOK_RECORD_COLUMNS " FROM records WHERE id > ? ORDER BY id LIMIT ?";
+// The feed leads, whatever the planner thinks: its numbers are the order.
+const std::string_view kReadFeed =
+    "SELECT " DAYBOOK_RECORD_COLUMNS
+    ", feed.sequence, feed.published_at FROM feed CROSS JOIN records USING (id) "
+    "WHERE feed.sequence > ? ORDER BY feed.sequence LIMIT ?";
 const std::string_view kWidenClockSkew = "UPDATE clock_skew SET max_ms = ?1 WHERE max_ms < ?1";
 
 namespace {
@@ -103,20 +142,45 @@ enum Column {
   kIdempotencyKey,
   kAttributes,
   kIndexedAt,
+  kContext,
+  kStartedAt,
+  kArchivedAt,
 };
+
+std::string text_of(const std::optional<core::WallTime>& time) {
+  return time ? core::format_time(*time) : "";
+}
+
+void bind_time(SqliteStatement& statement, const std::string& text) {
+  if (text.empty()) {
+    statement.bind_null();
+  } else {
+    statement.bind(text);
+  }
+}
+
+// false: there is a text, and it is no time.
+bool read_time(std::string_view text, std::optional<core::WallTime>& time) {
+  if (text.empty()) return true;
+  time = core::parse_time(text);
+  return time.has_value();
+}
 
 }  // namespace
 
 Result<void> insert_record(SqliteStatement& insert, const MetadataRow& row) {
   const core::Envelope& envelope = row.envelope;
   const std::string id = envelope.id.str();
-  const std::string event_time = envelope.event_time ? core::format_time(*envelope.event_time) : "";
+  const std::string event_time = text_of(envelope.event_time);
   const std::string received_at = core::format_time(envelope.received_at);
   const std::string sha256 = envelope.sha256.hex();
   const std::string stored_sha256 = row.stored_sha256.hex();
   const std::string frames = frames_text(envelope.frames);
   const std::string attributes = attributes_text(envelope.attributes);
   const std::string indexed_at = core::format_time(row.indexed_at);
+  const std::string context = attributes_text(envelope.context);
+  const std::string started_at = text_of(row.started_at);
+  const std::string archived_at = text_of(row.archived_at);
 
   insert.bind(id);
   insert.bind(envelope.tenant);
@@ -124,11 +188,7 @@ Result<void> insert_record(SqliteStatement& insert, const MetadataRow& row) {
   insert.bind(envelope.event_id);
   insert.bind(envelope.type);
   insert.bind(envelope.subject);
-  if (envelope.event_time) {
-    insert.bind(event_time);
-  } else {
-    insert.bind_null();
-  }
+  bind_time(insert, event_time);
   insert.bind(received_at);
   insert.bind(envelope.content_type);
   insert.bind(static_cast<std::int64_t>(envelope.size));
@@ -148,6 +208,9 @@ Result<void> insert_record(SqliteStatement& insert, const MetadataRow& row) {
   insert.bind(envelope.idempotency_key);
   insert.bind(attributes);
   insert.bind(indexed_at);
+  insert.bind(context);
+  bind_time(insert, started_at);
+  bind_time(insert, archived_at);
   const auto done = insert.step();
   insert.reset();  // the texts above end with this scope
   if (!done) return pass(done);
@@ -167,7 +230,7 @@ Result<MetadataRow> read_record(const SqliteStatement& statement) {
   auto frames = parse_frames(statement.text(kFrames));
   auto attributes = parse_attributes(statement.text(kAttributes));
   const auto indexed_at = core::parse_time(statement.text(kIndexedAt));
-  const std::string_view event_time = statement.text(kEventTime);
+  auto context = parse_attributes(statement.text(kContext));
   if (!id) return damaged("id");
   if (!received_at) return damaged("received_at");
   if (!sha256) return damaged("sha256");
@@ -175,6 +238,7 @@ Result<MetadataRow> read_record(const SqliteStatement& statement) {
   if (!frames) return damaged("frames");
   if (!attributes) return damaged("attributes");
   if (!indexed_at) return damaged("indexed_at");
+  if (!context) return damaged("context");
 
   MetadataRow row;
   core::Envelope& envelope = row.envelope;
@@ -184,10 +248,7 @@ Result<MetadataRow> read_record(const SqliteStatement& statement) {
   envelope.event_id = statement.text(kEventId);
   envelope.type = statement.text(kType);
   envelope.subject = statement.text(kSubject);
-  if (!event_time.empty()) {
-    envelope.event_time = core::parse_time(event_time);
-    if (!envelope.event_time) return damaged("event_time");
-  }
+  if (!read_time(statement.text(kEventTime), envelope.event_time)) return damaged("event_time");
   envelope.received_at = *received_at;
   envelope.content_type = statement.text(kContentType);
   envelope.size = static_cast<std::uint64_t>(statement.integer(kSize));
@@ -197,6 +258,7 @@ Result<MetadataRow> read_record(const SqliteStatement& statement) {
   envelope.durability = statement.text(kDurability);
   envelope.idempotency_key = statement.text(kIdempotencyKey);
   envelope.attributes = std::move(*attributes);
+  envelope.context = std::move(*context);
   row.stored_size = static_cast<std::uint64_t>(statement.integer(kStoredSize));
   row.stored_sha256 = *stored_sha256;
   row.data_offset = static_cast<std::uint64_t>(statement.integer(kDataOffset));
@@ -206,6 +268,8 @@ Result<MetadataRow> read_record(const SqliteStatement& statement) {
   row.position = statement.text(kPosition);
   row.state = statement.text(kState);
   row.attempts = static_cast<std::uint32_t>(statement.integer(kAttempts));
+  if (!read_time(statement.text(kStartedAt), row.started_at)) return damaged("started_at");
+  if (!read_time(statement.text(kArchivedAt), row.archived_at)) return damaged("archived_at");
   row.indexed_at = *indexed_at;
   return row;
 }

@@ -3,6 +3,7 @@
 // runs it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -13,11 +14,15 @@
 
 namespace daybook::storage {
 
-inline constexpr std::int64_t kSqliteSchemaVersion = 1;
-extern const char* const kSqliteSchema;       // makes an empty file one of that version
+inline constexpr std::int64_t kSqliteSchemaVersion = 2;
+// [i] makes version i + 1 out of version i; 0 is an empty file.
+extern const std::array<const char*, kSqliteSchemaVersion> kSqliteSchemaSteps;
 extern const std::string_view kInsertRecord;  // an id that is there already changes nothing
 extern const std::string_view kFindRecord;    // by id
 extern const std::string_view kScanRecords;   // after an id text, up to a limit, by id ascending
+extern const std::string_view kReadFeed;      // after a number, up to a limit; two more columns:
+inline constexpr int kFeedSequence = 29;
+inline constexpr int kFeedPublishedAt = 30;
 extern const std::string_view kWidenClockSkew;
 
 // Binds the row and runs kInsertRecord.

@@ -75,7 +75,8 @@ Result<std::vector<std::string>> SqliteSchema::migrate_now(bool dry_run, Deadlin
     const auto made = SqliteMetadata::open(settings_, worker_, worker_);
     if (!made) return pass(made);
   }
-  return std::vector<std::string>{kSqliteSchema};
+  return std::vector<std::string>(kSqliteSchemaSteps.begin() + status->version,
+                                  kSqliteSchemaSteps.end());
 }
 
 Task<Result<SchemaStatus>> SqliteSchema::status(Deadline deadline) {

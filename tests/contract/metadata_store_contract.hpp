@@ -95,8 +95,9 @@ class MetadataStoreContract : public testing::Test {
     EXPECT_FALSE(result.error().detail.empty());
   }
 
- private:
   Fixture fixture_;
+
+ private:
   core::RecordIdGenerator ids_;
   core::WallTime now_ = wall_time(1'795'233'906'123'456);
 };

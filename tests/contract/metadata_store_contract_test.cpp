@@ -1,10 +1,9 @@
-// The metadata store contract on the fake and on SQLite.
-#include "tests/contract/metadata_store_contract.hpp"
-
+// The metadata store contract, and that of its feed, on the fake and on SQLite.
 #include "storage/sqlite_metadata.hpp"
 #include "tests/contract/fakes/inline_workers.hpp"
 #include "tests/contract/fakes/memory_metadata_store.hpp"
 #include "tests/contract/fakes/thread_workers.hpp"
+#include "tests/contract/metadata_feed_contract.hpp"
 #include "tests/contract/temporary_folder.hpp"
 
 namespace daybook::tests {
@@ -14,6 +13,7 @@ class MemoryFixture {
  public:
   static std::string skip_reason() { return ""; }
   core::MetadataStore& store() { return store_; }
+  core::MetadataStore& other_store() { return store_; }
   static void run(core::Task<> task) { run_to_end(std::move(task)); }
 
  private:
@@ -25,6 +25,10 @@ class SqliteFixture {
  public:
   static std::string skip_reason() { return ""; }
   core::MetadataStore& store() { return *store_; }
+  core::MetadataStore& other_store() {
+    if (!other_) other_ = open();
+    return *other_;
+  }
   static void run(core::Task<> task) { run_to_end(std::move(task)); }
 
  protected:
@@ -32,12 +36,17 @@ class SqliteFixture {
   explicit SqliteFixture(Arguments... arguments) : writer_(arguments...), reader_(arguments...) {}
 
  private:
+  std::unique_ptr<storage::SqliteMetadata> open() {
+    return storage::SqliteMetadata::open({.file = folder_.path() / "metadata.sqlite"}, writer_,
+                                         reader_)
+        .value();
+  }
+
   TemporaryFolder folder_;
   WorkersType writer_;
   WorkersType reader_;
-  std::unique_ptr<storage::SqliteMetadata> store_ =
-      storage::SqliteMetadata::open({.file = folder_.path() / "metadata.sqlite"}, writer_, reader_)
-          .value();
+  std::unique_ptr<storage::SqliteMetadata> store_ = open();
+  std::unique_ptr<storage::SqliteMetadata> other_;
 };
 
 struct InlineSqliteFixture : SqliteFixture<InlineWorkers> {
@@ -53,6 +62,10 @@ struct ThreadedSqliteFixture : SqliteFixture<ThreadWorkers> {
 INSTANTIATE_TYPED_TEST_SUITE_P(Fake, MetadataStoreContract, MemoryFixture);
 INSTANTIATE_TYPED_TEST_SUITE_P(SqliteMetadata, MetadataStoreContract, InlineSqliteFixture);
 INSTANTIATE_TYPED_TEST_SUITE_P(ConcurrencySqliteMetadata, MetadataStoreContract,
+                               ThreadedSqliteFixture);
+INSTANTIATE_TYPED_TEST_SUITE_P(Fake, MetadataFeedContract, MemoryFixture);
+INSTANTIATE_TYPED_TEST_SUITE_P(SqliteMetadata, MetadataFeedContract, InlineSqliteFixture);
+INSTANTIATE_TYPED_TEST_SUITE_P(ConcurrencySqliteMetadata, MetadataFeedContract,
                                ThreadedSqliteFixture);
 
 }  // namespace daybook::tests

@@ -144,7 +144,7 @@ TEST_F(SqliteMetadataTest, uses_write_ahead_logging_and_strict_types) {
   open(file_);
   const auto other = stranger();
   EXPECT_EQ(other->text("PRAGMA journal_mode").value(), "wal");
-  EXPECT_EQ(other->integer("PRAGMA user_version").value(), 1);
+  EXPECT_EQ(other->integer("PRAGMA user_version").value(), kSqliteSchemaVersion);
   EXPECT_EQ(other->integer("SELECT strict FROM pragma_table_list WHERE name = 'records'").value(),
             1);
 }
@@ -214,8 +214,8 @@ TEST_F(SqliteMetadataTest, stops_a_list_that_runs_past_its_deadline) {
       "INSERT INTO records SELECT printf('0190a5f0-0000-7000-8000-%012x', i), tenant, source, "
       "event_id, type, subject, event_time, received_at, content_type, size, stored_size, sha256, "
       "stored_sha256, data_offset, frames, object_key, object_location, object_version, partition, "
-      "position, leaf_index, state, attempts, durability, idempotency_key, attributes, indexed_at "
-      "FROM records, n");
+      "position, leaf_index, state, attempts, durability, idempotency_key, attributes, indexed_at, "
+      "context, started_at, archived_at FROM records, n");
   const auto nothing = query([](auto& q) { q.tenant = "default", q.state = "nowhere"; });
   expect_error(run_task(store_->list(nothing, within(milliseconds(1)))), Code::timeout,
                Retry::safe);
@@ -288,7 +288,7 @@ TEST_F(SqliteMetadataTest, refuses_a_file_it_does_not_understand) {
     const char* sql;
     const char* words;
   };
-  const std::vector<Case> cases = {{"PRAGMA user_version = 2", "newer Daybook"},
+  const std::vector<Case> cases = {{"PRAGMA user_version = 3", "newer Daybook"},
                                    {"CREATE TABLE notes (t TEXT)", "other program"}};
   for (const Case& wrong : cases) {
     fs::remove(file_);
@@ -328,7 +328,8 @@ TEST_F(SqliteMetadataTest, says_damaged_for_values_nobody_could_have_written) {
   for (const char* change :
        {"received_at = 'yesterday'", "sha256 = 'abc'", "stored_sha256 = ''", "frames = '[1,-2]'",
         "frames = '{}'", "frames = '[4294967296]'", "attributes = '[]'", "attributes = '{\"a\":1}'",
-        "attributes = 'x'", "event_time = 'x'", "indexed_at = ''"}) {
+        "attributes = 'x'", "event_time = 'x'", "indexed_at = ''", "context = '[]'",
+        "started_at = 'x'", "archived_at = 'x'"}) {
     const auto row = next_row();
     ASSERT_TRUE(insert({row}));
     execute(("UPDATE records SET " + std::string(change) + " WHERE id = '" + row.envelope.id.str() +
@@ -422,6 +423,10 @@ TEST_F(SqliteMetadataTest, keeps_what_it_confirmed_through_kill_9) {
     EXPECT_GE(rows, static_cast<std::int64_t>(confirmed));
     EXPECT_LE(rows, static_cast<std::int64_t>(confirmed) + 3);
     EXPECT_EQ(rows % 3, 0) << "a part of a batch";
+    EXPECT_EQ(stranger()->integer("SELECT count(*) FROM feed JOIN records USING (id)").value(),
+              rows);
+    EXPECT_EQ(stranger()->integer("SELECT max(sequence) FROM feed").value(), rows);
+    EXPECT_EQ(stranger()->integer("SELECT last FROM feed_head").value(), rows);
     EXPECT_EQ(stranger()->text("PRAGMA integrity_check").value(), "ok");
   }
 }
