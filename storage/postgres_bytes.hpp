@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/record_id.hpp"
 #include "core/units.hpp"
@@ -39,6 +40,17 @@ inline constexpr core::WallTime kPostgresEpoch =
 // uuid: its 16 bytes.
 [[nodiscard]] inline std::string id_bytes(const core::RecordId& id) {
   return {reinterpret_cast<const char*>(id.bytes().data()), id.bytes().size()};
+}
+
+// uuid[]: dimensions, NULLs, type of the elements, length, first index; each with its own length.
+[[nodiscard]] inline std::string id_array_bytes(const std::vector<core::RecordId>& ids,
+                                                std::uint32_t uuid_type) {
+  const auto int4 = [](std::size_t number) {
+    return to_network(static_cast<std::int64_t>(number)).substr(4);
+  };
+  std::string bytes = int4(1) + int4(0) + int4(uuid_type) + int4(ids.size()) + int4(1);
+  for (const core::RecordId& id : ids) bytes += int4(16) + id_bytes(id);
+  return bytes;
 }
 
 }  // namespace daybook::storage

@@ -29,6 +29,7 @@ inline constexpr PostgresType kPostgresInt8 = 20;
 inline constexpr PostgresType kPostgresText = 25;
 inline constexpr PostgresType kPostgresTimestamptz = 1184;
 inline constexpr PostgresType kPostgresUuid = 2950;
+inline constexpr PostgresType kPostgresUuidArray = 2951;
 
 struct PostgresParameters {
   std::vector<PostgresType> types;

@@ -29,8 +29,9 @@ constexpr Meaning kMeanings[] = {
     {"3D000", Code::misconfigured, Retry::safe,
      "Make the database, or name another one in metadata.postgresql_url."},
     {"42501", Code::denied, Retry::safe,
-     "Grant the user SELECT and INSERT on daybook_records, SELECT and UPDATE on daybook_clock_skew "
-     "and SELECT on daybook_schema_versions; migrating needs CREATE on the schema."},
+     "Grant the user SELECT and INSERT on daybook_records and daybook_feed, SELECT and UPDATE on "
+     "daybook_clock_skew and daybook_feed_head, and SELECT on daybook_schema_versions; migrating "
+     "needs CREATE on the schema."},
     {"42P01", Code::misconfigured, Retry::safe, "Make the tables with: daybook metadata migrate."},
     {"42703", Code::misconfigured, Retry::safe,
      "The table has another shape than Daybook's; look at it with: daybook metadata status."},

@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include "storage/postgres_errors.hpp"
+#include "storage/postgres_feed.hpp"
 #include "storage/postgres_rows.hpp"
 #include "storage/postgres_schema.hpp"
 #include "storage/row_texts.hpp"
@@ -130,21 +131,25 @@ Task<Result<PostgresResults>> PostgresMetadata::run(PostgresStatements statement
   co_return results;
 }
 
-Task<Result<std::vector<MetadataRow>>> PostgresMetadata::select(PostgresStatement statement,
-                                                                Deadline deadline) {
+Task<Result<PostgresResult>> PostgresMetadata::read(PostgresStatement statement,
+                                                    Deadline deadline) {
   PostgresStatements one;
   one.push_back(std::move(statement));
   const auto results = co_await run(std::move(one), deadline);
-  if (!results) {
-    core::Error error = results.error();
-    if (error.retry == Retry::unknown_outcome) error.retry = Retry::safe;  // it only reads
-    co_return core::Failure(std::move(error));
-  }
-  const PostgresResult& found = results->front();
+  if (results) co_return results->front();
+  core::Error error = results.error();
+  if (error.retry == Retry::unknown_outcome) error.retry = Retry::safe;  // it only reads
+  co_return core::Failure(std::move(error));
+}
+
+Task<Result<std::vector<MetadataRow>>> PostgresMetadata::select(PostgresStatement statement,
+                                                                Deadline deadline) {
+  const auto found = co_await read(std::move(statement), deadline);
+  if (!found) co_return pass(found);
   std::vector<MetadataRow> rows;
-  rows.reserve(found.rows());
-  for (std::size_t i = 0; i < found.rows(); ++i) {
-    auto row = read_postgres_row(found, i);
+  rows.reserve(found->rows());
+  for (std::size_t i = 0; i < found->rows(); ++i) {
+    auto row = read_postgres_row(*found, i);
     if (!row) co_return pass(row);
     rows.push_back(std::move(*row));
   }
@@ -164,11 +169,9 @@ Task<Result<std::vector<MetadataRow>>> PostgresMetadata::list(MetadataQuery quer
   if (auto good = check_page(query.limit); !good) co_return pass(good);
   std::int64_t skew_ms = 0;
   if (query.since || query.until) {
-    PostgresStatements ask;
-    ask.push_back(sql("SELECT max_ms FROM daybook_clock_skew"));
-    const auto answer = co_await run(std::move(ask), deadline);
+    const auto answer = co_await read(sql("SELECT max_ms FROM daybook_clock_skew"), deadline);
     if (!answer) co_return pass(answer);
-    if (answer->front().rows() == 1) skew_ms = answer->front().integer(0, 0);
+    if (answer->rows() == 1) skew_ms = answer->integer(0, 0);
   }
   co_return co_await select(postgres_list_statement(query, skew_ms), deadline);
 }
@@ -180,12 +183,31 @@ Task<Result<std::vector<MetadataRow>>> PostgresMetadata::scan(std::optional<core
   co_return co_await select(scan_statement(after, limit), deadline);
 }
 
+Task<Result<std::vector<core::FeedEntry>>> PostgresMetadata::feed(std::uint64_t after,
+                                                                  std::uint32_t limit,
+                                                                  Deadline deadline) {
+  if (auto good = check_page(limit); !good) co_return pass(good);
+  const auto found = co_await read(postgres_feed_statement(after, limit), deadline);
+  if (!found) co_return pass(found);
+  co_return read_postgres_feed(*found);
+}
+
+Task<Result<core::FeedBounds>> PostgresMetadata::feed_bounds(Deadline deadline) {
+  const auto found = co_await read(postgres_bounds_statement(), deadline);
+  if (!found) co_return pass(found);
+  co_return read_postgres_bounds(*found);
+}
+
+Task<Result<std::uint64_t>> PostgresMetadata::feed_before(core::WallTime since, Deadline deadline) {
+  const auto found = co_await read(postgres_before_statement(since), deadline);
+  if (!found) co_return pass(found);
+  co_return read_postgres_before(*found);
+}
+
 Task<Result<void>> PostgresMetadata::probe(Deadline deadline) {
-  PostgresStatements ask;
-  ask.push_back(sql("SHOW transaction_read_only"));
-  const auto answer = co_await run(std::move(ask), deadline);
+  const auto answer = co_await read(sql("SHOW transaction_read_only"), deadline);
   if (!answer) co_return pass(answer);
-  if (answer->front().first() != "on") co_return Result<void>{};
+  if (answer->first() != "on") co_return Result<void>{};
   pool_.drop_kept();
   co_return core::Failure(classify_sqlstate("25006", "it takes no writes any more", server_));
 }
@@ -221,10 +243,11 @@ Task<Result<void>> PostgresMetadata::transact(const std::vector<const MetadataRo
                                               Deadline deadline) {
   for (int attempt = 1;; ++attempt) {
     PostgresStatements statements;
-    statements.reserve(rows.size() + 3);
-    statements.push_back(sql("BEGIN"));
+    statements.reserve(rows.size() + 4);
+    statements.push_back(sql("BEGIN ISOLATION LEVEL READ COMMITTED"));
     for (const MetadataRow* row : rows) statements.push_back(insert_statement(*row));
     statements.push_back(widen_statement(rows));
+    statements.push_back(publish_statement(rows));
     statements.push_back(sql("COMMIT"));
     const auto results = co_await run(std::move(statements), deadline);
     if (results) {

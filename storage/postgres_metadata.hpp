@@ -1,8 +1,9 @@
 // PostgresMetadata: the metadata store in a PostgreSQL database, or one that speaks its protocol.
 //
 // - A batch is one pipelined transaction: BEGIN, an INSERT … ON CONFLICT DO NOTHING for each row,
-//   COMMIT; one round trip. Rows go in the order of their ids, so that two batches cannot wait for
-//   each other in a circle; a transaction that had to give way all the same is run again.
+//   one statement that numbers those that are new (postgres_feed.hpp), COMMIT; one round trip. Rows
+//   go in the order of their ids, so that two batches cannot wait for each other in a circle; a
+//   transaction that had to give way all the same is run again.
 // - A row that was there already is compared with ours: the same content is a repetition (the
 //   answer to a COMMIT got lost), other content changes nothing, is logged and counted.
 // - Each connection is looked at before its first use: the schema is ours, the server is no
@@ -37,6 +38,12 @@ class PostgresMetadata final : public core::MetadataStore {
   core::Task<core::Result<std::vector<core::MetadataRow>>> scan(std::optional<core::RecordId> after,
                                                                 std::uint32_t limit,
                                                                 core::Deadline deadline) override;
+  core::Task<core::Result<std::vector<core::FeedEntry>>> feed(std::uint64_t after,
+                                                              std::uint32_t limit,
+                                                              core::Deadline deadline) override;
+  core::Task<core::Result<core::FeedBounds>> feed_bounds(core::Deadline deadline) override;
+  core::Task<core::Result<std::uint64_t>> feed_before(core::WallTime since,
+                                                      core::Deadline deadline) override;
   // Also sees a server that has become a standby.
   core::Task<core::Result<void>> probe(core::Deadline deadline) override;
   [[nodiscard]] std::string describe() const override;
@@ -47,6 +54,8 @@ class PostgresMetadata final : public core::MetadataStore {
   core::Result<void> judge_settings(const PostgresConnection& connection,
                                     const PostgresResults& answers);
   core::Task<core::Result<PostgresResults>> run(PostgresStatements statements,
+                                                core::Deadline deadline);
+  core::Task<core::Result<PostgresResult>> read(PostgresStatement statement,
                                                 core::Deadline deadline);
   core::Task<core::Result<std::vector<core::MetadataRow>>> select(PostgresStatement statement,
                                                                   core::Deadline deadline);

@@ -20,7 +20,7 @@ struct ColumnOf {
   PostgresType type;
 };
 // In the order of insert_statement() and read_postgres_row().
-constexpr std::array<ColumnOf, 26> kColumns = {{
+constexpr std::array<ColumnOf, kPostgresColumns> kColumns = {{
     {"id", kPostgresUuid},
     {"tenant", kPostgresText},
     {"source", kPostgresText},
@@ -47,6 +47,9 @@ constexpr std::array<ColumnOf, 26> kColumns = {{
     {"idempotency_key", kPostgresText},
     {"attributes", kPostgresText},
     {"indexed_at", kPostgresTimestamptz},
+    {"context", kPostgresText},
+    {"started_at", kPostgresTimestamptz},
+    {"archived_at", kPostgresTimestamptz},
 }};
 enum Column {
   kId,
@@ -75,25 +78,32 @@ enum Column {
   kIdempotencyKey,
   kAttributes,
   kIndexedAt,
+  kContext,
+  kStartedAt,
+  kArchivedAt,
 };
 
-std::string column_names() {
-  std::string names;
-  for (const ColumnOf& column : kColumns) {
-    names += (names.empty() ? "" : ", ") + std::string(column.name);
-  }
-  return names;
-}
-
 std::string select() {
-  return "SELECT " + column_names() + " FROM daybook_records";
+  return "SELECT " + postgres_column_names() + " FROM daybook_records";
 }
 
 std::string parameter(const PostgresParameters& parameters) {
   return "$" + std::to_string(parameters.types.size());
 }
 
+void add_time(PostgresParameters& columns, const std::optional<core::WallTime>& time) {
+  columns.add(kPostgresTimestamptz, time ? std::optional(time_bytes(*time)) : std::nullopt);
+}
+
 }  // namespace
+
+std::string postgres_column_names() {
+  std::string names;
+  for (const ColumnOf& column : kColumns) {
+    names += (names.empty() ? "" : ", ") + std::string(column.name);
+  }
+  return names;
+}
 
 PostgresStatements prepared_statements() {
   PostgresStatement insert{.name = kPostgresInsert, .sql = {}, .parameters = {}};
@@ -102,7 +112,7 @@ PostgresStatements prepared_statements() {
     insert.parameters.types.push_back(column.type);
     numbers += (numbers.empty() ? "" : ", ") + parameter(insert.parameters);
   }
-  insert.sql = "INSERT INTO daybook_records (" + column_names() + ") VALUES (" + numbers +
+  insert.sql = "INSERT INTO daybook_records (" + postgres_column_names() + ") VALUES (" + numbers +
                ") ON CONFLICT (id) DO NOTHING";
   PostgresStatement find{
       .name = kPostgresFind, .sql = select() + " WHERE id = $1", .parameters = {}};
@@ -120,8 +130,7 @@ PostgresStatement insert_statement(const MetadataRow& row) {
   columns.add_text(envelope.event_id);
   columns.add_text(envelope.type);
   columns.add_text(envelope.subject);
-  columns.add(kPostgresTimestamptz,
-              envelope.event_time ? std::optional(time_bytes(*envelope.event_time)) : std::nullopt);
+  add_time(columns, envelope.event_time);
   columns.add(kPostgresTimestamptz, time_bytes(envelope.received_at));
   columns.add_text(envelope.content_type);
   columns.add_integer(static_cast<std::int64_t>(envelope.size));
@@ -141,6 +150,9 @@ PostgresStatement insert_statement(const MetadataRow& row) {
   columns.add_text(envelope.idempotency_key);
   columns.add_text(attributes_text(envelope.attributes));
   columns.add(kPostgresTimestamptz, time_bytes(row.indexed_at));
+  columns.add_text(attributes_text(envelope.context));
+  add_time(columns, row.started_at);
+  add_time(columns, row.archived_at);
   return insert;
 }
 
@@ -204,6 +216,10 @@ Result<MetadataRow> read_postgres_row(const PostgresResult& result, std::size_t 
   const auto integer = [&](Column column) {
     return static_cast<std::uint64_t>(result.integer(number, column));
   };
+  const auto time = [&](Column column) -> std::optional<core::WallTime> {
+    if (result.is_null(number, column)) return std::nullopt;
+    return time_of(result.value(number, column));
+  };
   MetadataRow row;
   core::Envelope& envelope = row.envelope;
   const std::string_view id = result.value(number, kId);
@@ -221,18 +237,18 @@ Result<MetadataRow> read_postgres_row(const PostgresResult& result, std::size_t 
   const auto stored_sha256 = core::Sha256::from_hex(text(kStoredSha256));
   auto frames = parse_frames(result.value(number, kFrames));
   auto attributes = parse_attributes(result.value(number, kAttributes));
+  auto context = parse_attributes(result.value(number, kContext));
   if (!sha256) return damaged("sha256");
   if (!stored_sha256) return damaged("stored_sha256");
   if (!frames) return damaged("frames");
   if (!attributes) return damaged("attributes");
+  if (!context) return damaged("context");
   envelope.tenant = text(kTenant);
   envelope.source = text(kSource);
   envelope.event_id = text(kEventId);
   envelope.type = text(kType);
   envelope.subject = text(kSubject);
-  if (!result.is_null(number, kEventTime)) {
-    envelope.event_time = time_of(result.value(number, kEventTime));
-  }
+  envelope.event_time = time(kEventTime);
   envelope.received_at = time_of(result.value(number, kReceivedAt));
   envelope.content_type = text(kContentType);
   envelope.size = integer(kSize);
@@ -242,6 +258,7 @@ Result<MetadataRow> read_postgres_row(const PostgresResult& result, std::size_t 
   envelope.durability = text(kDurability);
   envelope.idempotency_key = text(kIdempotencyKey);
   envelope.attributes = std::move(*attributes);
+  envelope.context = std::move(*context);
   row.stored_size = integer(kStoredSize);
   row.stored_sha256 = *stored_sha256;
   row.data_offset = integer(kDataOffset);
@@ -251,6 +268,8 @@ Result<MetadataRow> read_postgres_row(const PostgresResult& result, std::size_t 
   row.position = text(kPosition);
   row.state = text(kState);
   row.attempts = static_cast<std::uint32_t>(integer(kAttempts));
+  row.started_at = time(kStartedAt);
+  row.archived_at = time(kArchivedAt);
   row.indexed_at = time_of(result.value(number, kIndexedAt));
   return row;
 }

@@ -2,8 +2,8 @@
 // SQL of its statements. Pure but for the result it reads; postgres_metadata.cpp runs it, and
 // postgres_schema has the tables themselves.
 //
-//   uuid for ids, timestamptz for times, bigint for numbers, text for everything else; frames and
-//   attributes are JSON texts, as in SQLite.
+//   uuid for ids, timestamptz for times, bigint for numbers, text for everything else; frames,
+//   attributes and context are JSON texts, as in SQLite.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +19,10 @@ namespace daybook::storage {
 inline constexpr const char* kPostgresInsert = "daybook_insert";
 inline constexpr const char* kPostgresFind = "daybook_find";
 [[nodiscard]] PostgresStatements prepared_statements();
+
+inline constexpr std::size_t kPostgresColumns = 29;
+// "id, tenant, …", as read_postgres_row() wants them.
+[[nodiscard]] std::string postgres_column_names();
 
 // Runs the prepared statements.
 [[nodiscard]] PostgresStatement insert_statement(const core::MetadataRow& row);

@@ -78,6 +78,35 @@ constexpr std::array kSteps = {
          "  one bigint PRIMARY KEY CHECK (one = 1),\n"
          "  max_ms bigint NOT NULL)"},
     Step{1, "INSERT INTO daybook_clock_skew VALUES (1, 0)"},
+    Step{2,
+         "ALTER TABLE daybook_records\n"
+         "  ADD COLUMN context text NOT NULL DEFAULT '{}',\n"
+         "  ADD COLUMN started_at timestamptz,\n"
+         "  ADD COLUMN archived_at timestamptz"},
+    // An older program that still runs inserts no more: its rows would get no number.
+    Step{2, "ALTER TABLE daybook_records ALTER COLUMN context DROP DEFAULT"},
+    // Records that are there already are published in the order of their ids, as if each had been
+    // when it was received.
+    Step{2,
+         "CREATE TABLE daybook_feed AS\n"
+         "  SELECT row_number() OVER (ORDER BY id) AS sequence, id,\n"
+         "         max(received_at) OVER (ORDER BY id ROWS UNBOUNDED PRECEDING) AS published_at\n"
+         "  FROM daybook_records"},
+    Step{2,
+         "ALTER TABLE daybook_feed\n"
+         "  ADD PRIMARY KEY (sequence), ADD UNIQUE (id),\n"
+         "  ALTER COLUMN published_at SET NOT NULL"},
+    Step{2, "CREATE INDEX daybook_feed_by_time ON daybook_feed (published_at, sequence)"},
+    Step{2,
+         "CREATE TABLE daybook_feed_head (\n"
+         "  one bigint PRIMARY KEY CHECK (one = 1),\n"
+         "  feed uuid NOT NULL,\n"
+         "  last bigint NOT NULL,\n"
+         "  published_at timestamptz NOT NULL)"},
+    Step{2,
+         "INSERT INTO daybook_feed_head\n"
+         "  SELECT 1, gen_random_uuid(), count(*), coalesce(max(published_at), 'epoch')\n"
+         "  FROM daybook_feed"},
 };
 static_assert(kSteps.back().version == kPostgresSchemaVersion);
 
@@ -90,23 +119,23 @@ std::string done_text(std::int64_t version) {
          std::to_string(version) + ", 'daybook')";
 }
 
-// What brings a schema of `version` up to date, in order.
-std::vector<std::string> steps_from(std::int64_t version) {
+core::Failure refused(const SchemaStatus& status) {
+  return core::fail(Code::misconfigured, Origin::metadata, Retry::safe, status.detail);
+}
+
+}  // namespace
+
+std::vector<std::string> postgres_schema_steps(std::int64_t from, std::int64_t to) {
   std::vector<std::string> steps;
+  if (from == 0) steps.assign(kPreparation.begin(), kPreparation.end());
   for (std::size_t i = 0; i < kSteps.size(); ++i) {
-    if (kSteps[i].version <= version) continue;
+    if (kSteps[i].version <= from || kSteps[i].version > to) continue;
     steps.emplace_back(kSteps[i].sql);
     const bool last = i + 1 == kSteps.size() || kSteps[i + 1].version != kSteps[i].version;
     if (last) steps.push_back(done_text(kSteps[i].version));
   }
   return steps;
 }
-
-core::Failure refused(const SchemaStatus& status) {
-  return core::fail(Code::misconfigured, Origin::metadata, Retry::safe, status.detail);
-}
-
-}  // namespace
 
 PostgresStatements schema_questions() {
   return {sql("SELECT coalesce(max(version), 0) FROM daybook_schema_versions"), shape_statement()};
@@ -213,10 +242,7 @@ Task<Result<std::vector<std::string>>> PostgresSchema::migrate(bool dry_run, Dea
   if (status->state == SchemaState::newer || status->state == SchemaState::foreign) {
     co_return refused(*status);
   }
-  std::vector<std::string> steps = steps_from(status->version);
-  if (status->state == SchemaState::missing) {
-    steps.insert(steps.begin(), kPreparation.begin(), kPreparation.end());
-  }
+  std::vector<std::string> steps = postgres_schema_steps(status->version, kPostgresSchemaVersion);
   for (std::string& step : steps) step += ";";  // to be run by hand, too
   if (dry_run) co_return steps;
   if (auto applied = co_await apply(**connection, deadline); !applied) {
@@ -241,7 +267,9 @@ Task<Result<void>> PostgresSchema::apply(PostgresConnection& connection, Deadlin
     PostgresStatements all = {
         sql("BEGIN"),
         sql("SELECT version FROM daybook_schema_versions WHERE version = 0 FOR UPDATE")};
-    for (const std::string& step : steps_from(before->version)) all.push_back(sql(step));
+    for (const std::string& step : postgres_schema_steps(before->version, kPostgresSchemaVersion)) {
+      all.push_back(sql(step));
+    }
     all.push_back(sql("COMMIT"));
     const auto results = co_await connection.exchange(all, PostgresPipeline::together, deadline);
     if (!results) co_return pass(results);
@@ -269,8 +297,10 @@ Task<Result<PostgresFacts>> PostgresSchema::examine(Deadline deadline) {
     const char* privilege;
   };
   constexpr std::array kPrivileges = {
-      Privilege{"daybook_records", "SELECT"}, Privilege{"daybook_records", "INSERT"},
-      Privilege{"daybook_clock_skew", "SELECT"}, Privilege{"daybook_clock_skew", "UPDATE"}};
+      Privilege{"daybook_records", "SELECT"},    Privilege{"daybook_records", "INSERT"},
+      Privilege{"daybook_clock_skew", "SELECT"}, Privilege{"daybook_clock_skew", "UPDATE"},
+      Privilege{"daybook_feed", "SELECT"},       Privilege{"daybook_feed", "INSERT"},
+      Privilege{"daybook_feed_head", "SELECT"},  Privilege{"daybook_feed_head", "UPDATE"}};
   PostgresStatements questions = {sql("SHOW synchronous_commit"), sql("SHOW fsync"),
                                   sql("SHOW transaction_read_only")};
   for (const Privilege& wanted : kPrivileges) {

@@ -4,6 +4,9 @@
 //   daybook_records          one row per record (postgres_rows.hpp)
 //   daybook_clock_skew       one number: the largest distance between the time in an id and
 //                            received_at, in milliseconds
+//   daybook_feed             which record was published as which number, and when
+//   daybook_feed_head        one row: the feed's name, its last number, when that was published;
+//                            who publishes holds it until the commit (postgres_feed.hpp)
 //   daybook_schema_versions  one row per version that was applied, with the time and the program;
 //                            version 0 is the lock: who migrates holds its row
 //
@@ -15,7 +18,10 @@
 
 namespace daybook::storage {
 
-inline constexpr std::int64_t kPostgresSchemaVersion = 1;
+inline constexpr std::int64_t kPostgresSchemaVersion = 2;
+
+// The SQL that makes version `to` out of version `from`, in order; 0 is nothing at all.
+[[nodiscard]] std::vector<std::string> postgres_schema_steps(std::int64_t from, std::int64_t to);
 
 // To be run apart, in this order; judge_postgres_schema() reads their results.
 [[nodiscard]] PostgresStatements schema_questions();

@@ -1,5 +1,5 @@
-// The metadata store contract, and what is PostgreSQL's own, on a real server. Every suite here has
-// Postgresql in its name, so that one process can run them all on one server.
+// The metadata store contract, that of its feed, and what is PostgreSQL's own, on a real server.
+// Every suite here has Postgresql in its name, so that one process can run them all on one server.
 #include <chrono>
 #include <cstdlib>
 #include <thread>
@@ -9,7 +9,7 @@
 #include "core/text.hpp"
 #include "storage/postgres_metadata.hpp"
 #include "storage/postgres_schema.hpp"
-#include "tests/contract/metadata_store_contract.hpp"
+#include "tests/contract/metadata_feed_contract.hpp"
 #include "tests/contract/postgresql.hpp"
 #include "tests/unit/io/run_on_io.hpp"
 
@@ -25,17 +25,20 @@ class PostgresFixture {
   static std::string skip_reason() { return Postgresql::instance().skip_reason(); }
   PostgresFixture() {
     if (!skip_reason().empty()) return;
-    auto settings = Postgresql::instance().settings(Postgresql::instance().fresh_schema());
+    const auto settings = Postgresql::instance().settings(Postgresql::instance().fresh_schema());
     storage::PostgresSchema schema(runtime_, settings);
     if (!run_on_io(runtime_, schema.migrate(false, soon()))) std::abort();
-    store_ = std::make_unique<storage::PostgresMetadata>(runtime_, std::move(settings));
+    store_ = std::make_unique<storage::PostgresMetadata>(runtime_, settings);
+    other_ = std::make_unique<storage::PostgresMetadata>(runtime_, settings);
   }
   core::MetadataStore& store() { return *store_; }
+  core::MetadataStore& other_store() { return *other_; }
   void run(core::Task<> task) { run_on_io(runtime_, std::move(task)); }
 
  private:
   io::IoRuntime runtime_;
   std::unique_ptr<storage::PostgresMetadata> store_;
+  std::unique_ptr<storage::PostgresMetadata> other_;
 };
 
 // What the contract does not say.
@@ -125,7 +128,7 @@ TEST_F(PostgresqlStore, serves_with_no_more_rights_than_it_asks_for) {
   migrate();
   psql("CREATE ROLE serving LOGIN PASSWORD 'serving'; GRANT USAGE ON SCHEMA " + schema_ +
        " TO serving; GRANT SELECT ON daybook_schema_versions TO serving; "
-       "GRANT SELECT, UPDATE ON daybook_clock_skew TO serving");
+       "GRANT SELECT, UPDATE ON daybook_clock_skew, daybook_feed_head TO serving");
   auto settings = server_.settings(schema_);
   settings.address =
       storage::parse_postgres_url("postgresql://serving@127.0.0.1:" + server_.value("PORT") +
@@ -136,7 +139,7 @@ TEST_F(PostgresqlStore, serves_with_no_more_rights_than_it_asks_for) {
   ASSERT_FALSE(denied);
   EXPECT_EQ(denied.error().code, Code::denied);
   EXPECT_NE(denied.error().detail.find("Grant the user"), std::string::npos);
-  psql("GRANT SELECT, INSERT ON daybook_records TO serving");
+  psql("GRANT SELECT, INSERT ON daybook_records, daybook_feed TO serving");
   auto metadata = store_with(settings);
   const auto one = row();
   const auto done = insert(*metadata, {one, one});
@@ -367,5 +370,6 @@ TEST_F(PostgresqlStore, tries_each_host_and_takes_sockets_and_tls) {
 }  // namespace
 
 INSTANTIATE_TYPED_TEST_SUITE_P(PostgresqlMetadata, MetadataStoreContract, PostgresFixture);
+INSTANTIATE_TYPED_TEST_SUITE_P(PostgresqlMetadata, MetadataFeedContract, PostgresFixture);
 
 }  // namespace daybook::tests
