@@ -55,6 +55,7 @@ int run(const SimTexts& texts) {
   if (!port) return wrong("PORT must be a number up to 65535.");
   options.port = static_cast<std::uint16_t>(*port);
   options.count = texts.count;
+  options.source = texts.source;
   return run_sim(options);
 }
 
@@ -72,6 +73,7 @@ void add_sim(CLI::App& app, Choices& choices) {
       sub->add_option("--endpoint", sim.endpoint,
                       "[$ENDPOINT, default: http://127.0.0.1:7080/messages]")
           ->type_name("URL");
+      sub->add_option("--source", sim.source, "Source of what is pushed; only that is pulled");
     }
     sub->add_option("--port", sim.port,
                     process ? "Also answer GET / and GET /report there [$PORT]"

@@ -142,6 +142,7 @@ Task<Result<io::HttpResponse>> Partner::ask(std::string method, std::string targ
   if (!body.empty()) {
     request.fields.add("Content-Type", "application/json");
     request.fields.add("Idempotency-Key", std::move(key));
+    if (!options_.source.empty()) request.fields.add("ce-source", options_.source);
     request.body = {core::as_bytes(body)};
   }
   auto response =
@@ -187,6 +188,7 @@ Task<bool> Partner::post_batch(std::uint64_t first, std::uint64_t last) {
 
 Task<> Partner::pull_pages() {
   std::string next = target_ + "?timestamp=0&payload=inline";
+  if (!options_.source.empty()) next += "&source=" + core::percent_encode(options_.source);
   while (!stopping_) {
     const auto page = co_await ask("GET", next, "", "");
     const auto document = page ? parse_json(page->body) : pass(page);
