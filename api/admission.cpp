@@ -91,10 +91,9 @@ void Admission::Ticket::give_back() {
   admission_ = nullptr;
 }
 
-Task<Result<void>> Admission::admit(const core::http::RequestHead& head, std::string peer,
+Task<Result<void>> Admission::admit(std::optional<std::uint64_t> bytes_max, std::string peer,
                                     core::SteadyTime began, Ticket& ticket) {
-  const bool chunked = head.framing == core::http::Framing::chunked;
-  const std::uint64_t body = chunked ? core::limits::kBlockBytes : head.content_length;
+  const std::uint64_t body = bytes_max.value_or(core::limits::kBlockBytes);
   const std::uint64_t want = upload_memory(body);
   const core::Deadline deadline = began + config_.ingest_admission_wait;
   if (auto room = buffer_has_room(body); !room) co_return room;

@@ -3,7 +3,7 @@
 //
 //   its client's share of memory -> 429      all clients' memory -> 503      Redis's memory -> 503
 //
-// A body with Content-Length is charged whole, a chunked one block by block. What was granted is a
+// A payload whose size is known is charged whole, any other block by block. What was granted is a
 // Ticket; it goes back when the request ends, however it ends. Also says when another try makes
 // sense: from the rate at which memory and buffer really drain. I/O thread only.
 #pragma once
@@ -18,7 +18,6 @@
 #include "core/client_budgets.hpp"
 #include "core/config.hpp"
 #include "core/drain_rate.hpp"
-#include "core/http/message.hpp"
 #include "core/ports/write_ahead_buffer.hpp"
 
 namespace daybook::api {
@@ -57,11 +56,11 @@ class Admission {
     std::uint64_t unappended_ = 0;
   };
 
-  // Fills the ticket, or says which room is missing after waiting until the deadline. began: since
-  // when the request asks.
-  core::Task<core::Result<void>> admit(const core::http::RequestHead& head, std::string peer,
+  // Fills the ticket, or says which room is missing after waiting until the deadline. bytes_max: of
+  // the payload; nullopt = it is charged as it comes. began: since when the request asks.
+  core::Task<core::Result<void>> admit(std::optional<std::uint64_t> bytes_max, std::string peer,
                                        core::SteadyTime began, Ticket& ticket);
-  // More bytes of a chunked body are to come; without waiting.
+  // More bytes of a payload whose size nobody knows are to come; without waiting.
   core::Result<void> grow(Ticket& ticket, std::uint64_t body_bytes);
 
   // Whether Redis's memory takes this body beside all that were admitted and are not appended yet.

@@ -5,6 +5,7 @@
 
 #include "api/config_loader.hpp"
 #include "api/config_settings.hpp"
+#include "api/record_context.hpp"
 #include "api/s3_settings.hpp"
 #include "core/text.hpp"
 #include "storage/postgres_settings.hpp"
@@ -223,6 +224,7 @@ std::vector<std::string> broken_rules(const core::Config& config) {
   check_archive(config, broken);
   check_metadata(config, broken);
   check_dynamodb(config, broken);
+  check_context_settings(config, broken);
   if (!is_word(config.ingest_tenant, "._-") || config.ingest_tenant.starts_with('.')) {
     broken.push_back("ingest.tenant: " + toml_quote(config.ingest_tenant) +
                      " may have letters, digits, '.', '_' and '-', and must not begin with '.': "

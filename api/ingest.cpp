@@ -52,6 +52,12 @@ core::Failure conflict(const core::Sha256& first, std::string_view was = "") {
                         " (its SHA-256 is " + first.hex() + "). Use a new key for a new record.");
 }
 
+core::Failure too_large(const core::Config& config) {
+  return core::fail(Code::too_large, Origin::client, Retry::never,
+                    "The body is larger than " + core::format_size(config.ingest_body_bytes_max) +
+                        " (ingest.body_bytes_max); nothing was stored. Split it.");
+}
+
 core::Failure digest_mismatch(const core::Sha256& expected, const core::Sha256& actual) {
   return core::fail(Code::digest_mismatch, Origin::client, Retry::safe,
                     "Content-Digest promised SHA-256 " + expected.hex() + " but the body has " +
@@ -59,23 +65,6 @@ core::Failure digest_mismatch(const core::Sha256& expected, const core::Sha256& 
 }
 
 }  // namespace
-
-struct Ingest::Upload {
-  core::Envelope envelope;
-  std::optional<core::IdempotencyKey> key;
-  std::optional<core::Sha256> expected;
-  std::optional<core::SettledRequest> first;  // this is a repetition
-  std::optional<core::Envelope> unsettled;    // and its first request may have been stored
-  Level level = Level::safe;
-  bool reserved = false;
-  // The key as this node holds it while the request is in flight.
-  std::shared_ptr<void> held_key;
-  Admission::Ticket ticket;
-  SteadyTime began;
-  SteadyTime last_byte;
-  SteadyTime append_began;
-  SteadyTime acknowledged;
-};
 
 Ingest::Ingest(Services services, const core::Config& config)
     : services_(std::move(services)),
@@ -85,55 +74,46 @@ Ingest::Ingest(Services services, const core::Config& config)
                  config),
       blocks_(config.ingest_memory_max / core::limits::kBlockBytes / 4) {}
 
-Task<> Ingest::handle(io::HttpExchange& exchange) {
-  Upload upload;
+Task<Result<Ingest::Taken>> Ingest::take(Upload& upload, RecordSource& source) {
   upload.began = services_.runtime.steady_now();
-  auto answer = co_await accept(exchange, upload);
-  if (PLANTED("never_answer")) co_await services_.runtime.make_signal()->wait(SteadyTime::max());
-  if (PLANTED("abort_on_error") && !answer) std::abort();
-  if (!answer) {
-    const core::Error& error = answer.error();
-    // An append of unknown outcome may still happen (a Redis that was stopped goes on reading): its
-    // key stays reserved until the lease ends, so that a repetition cannot be stored beside it.
-    if (upload.reserved && error.retry != Retry::unknown_outcome) {
-      co_await services_.buffer.abandon(*upload.key, upload.envelope.id);
-    }
-    if (http_status(error) >= 500) {
-      spdlog::warn("record refused with {}: {}", http_status(error), error.detail);
-    }
-    answer = problem(error, admission_.refused(error, upload.began.time_since_epoch().count()));
+  auto taken = co_await accept(upload, source);
+  if (taken) co_return taken;
+  const core::Error& error = taken.error();
+  // An append of unknown outcome may still happen (a Redis that was stopped goes on reading): its
+  // key stays reserved until the lease ends, so that a repetition cannot be stored beside it.
+  if (upload.reserved && error.retry != Retry::unknown_outcome) {
+    co_await services_.buffer.abandon(*upload.key, upload.envelope.id);
   }
-  services_.metrics.add(services_.metrics.http_requests,
-                        {{"route", "/v1/records"}, {"status", std::to_string(answer->status)}});
-  static_cast<void>(co_await exchange.respond(std::move(*answer)));
+  if (http_status(error) >= 500) {
+    spdlog::warn("record refused with {}: {}", http_status(error), error.detail);
+  }
+  upload.retry_after_s = admission_.refused(error, upload.began.time_since_epoch().count());
+  co_return taken;
 }
 
-Task<Result<io::HttpAnswer>> Ingest::accept(io::HttpExchange& exchange, Upload& upload) {
-  auto head = read_ingest_head(exchange.head(), config_);
-  if (!head) co_return pass(std::move(head));
-  upload.envelope = std::move(head->envelope);
-  upload.key = std::move(head->key);
-  upload.expected = head->expected;
-  if (auto admitted = co_await admit(exchange, upload); !admitted) {
-    co_return pass(std::move(admitted));
-  }
-  upload.envelope.partition = services_.buffer.partition_of(upload.key);
-  upload.level = head->level;
-  if (upload.key) upload.unsettled = services_.ladder.unsettled(*upload.key);
-  upload.envelope.id = upload.unsettled
-                           ? upload.unsettled->id
-                           : ids_.next(services_.runtime.now(), upload.envelope.partition);
-  if (upload.key) {
-    auto first = co_await reserve(upload);
-    if (!first) co_return pass(std::move(first));
-    upload.first = std::move(*first);
-    if (upload.first && upload.expected) {
-      co_return co_await repeat(*upload.first, *upload.expected, upload);
-    }
+Task<Result<Deposited>> Ingest::deposit(Deposit deposit) {
+  if (auto sound = check_attributes(deposit.envelope); !sound) co_return pass(std::move(sound));
+  if (deposit.payload.size() > config_.ingest_body_bytes_max) co_return too_large(config_);
+  Upload upload;
+  upload.envelope = std::move(deposit.envelope);
+  upload.key = std::move(deposit.key);
+  upload.peer = std::move(deposit.peer);
+  MemorySource source(deposit.payload);
+  auto taken = co_await take(upload, source);
+  if (!taken) co_return pass(std::move(taken));
+  co_return Deposited{taken->first, taken->id.value_or(core::RecordId{}),
+                      std::move(taken->receipt)};
+}
+
+Task<Result<Ingest::Taken>> Ingest::accept(Upload& upload, RecordSource& source) {
+  if (auto admitted = co_await admit(upload, source); !admitted) co_return pass(admitted);
+  if (auto identified = co_await identify(upload); !identified) co_return pass(identified);
+  if (upload.first && upload.expected) {
+    co_return co_await repeat(*upload.first, *upload.expected, upload);
   }
   const int level = upload.first ? 0 : static_cast<int>(config_.ingest_compression_level);
   core::PayloadSealer sealer(services_.runtime, services_.workers, blocks_, lines_, level);
-  if (auto received = co_await receive(exchange, upload, sealer); !received) {
+  if (auto received = co_await receive(upload, source, sealer); !received) {
     co_return pass(std::move(received));
   }
   auto sealed = co_await sealer.finish();
@@ -144,22 +124,26 @@ Task<Result<io::HttpAnswer>> Ingest::accept(io::HttpExchange& exchange, Upload& 
   co_return co_await store(upload, std::move(sealed));
 }
 
-Task<Result<void>> Ingest::admit(io::HttpExchange& exchange, Upload& upload) {
-  const core::http::RequestHead& head = exchange.head();
-  if (const auto coding = head.fields.find("Content-Encoding");
-      coding && !core::equals_ignoring_case(*coding, "identity")) {
-    // RFC 9110 section 8.4; Daybook compresses by itself.
-    co_return core::fail(
-        Code::unsupported, Origin::client, Retry::never,
-        "Content-Encoding is not taken: send the bytes themselves, or say what they "
-        "are with Content-Type (application/gzip, application/zstd).");
-  }
+Task<Result<void>> Ingest::admit(Upload& upload, RecordSource& source) {
   if (auto open = services_.admission(); !open) co_return open;
   if (auto sound = co_await services_.ladder.open(); !sound) co_return sound;
   // A body that dribbles in holds no memory and takes nobody's turn before its beginning is there.
-  if (auto begun = co_await exchange.body_arrives(kBodyBeginBytes); !begun) co_return begun;
-  co_return co_await admission_.admit(head, exchange.peer(), services_.runtime.steady_now(),
-                                      upload.ticket);
+  if (auto begun = co_await source.arrives(kBodyBeginBytes); !begun) co_return begun;
+  co_return co_await admission_.admit(source.bytes_max(), upload.peer,
+                                      services_.runtime.steady_now(), upload.ticket);
+}
+
+Task<Result<void>> Ingest::identify(Upload& upload) {
+  upload.envelope.partition = services_.buffer.partition_of(upload.key);
+  if (upload.key) upload.unsettled = services_.ladder.unsettled(*upload.key);
+  upload.envelope.id = upload.unsettled
+                           ? upload.unsettled->id
+                           : ids_.next(services_.runtime.now(), upload.envelope.partition);
+  if (!upload.key) co_return Result<void>{};
+  auto first = co_await reserve(upload);
+  if (!first) co_return pass(std::move(first));
+  upload.first = std::move(*first);
+  co_return Result<void>{};
 }
 
 Task<Result<std::optional<core::SettledRequest>>> Ingest::reserve(Upload& upload) {
@@ -191,24 +175,19 @@ Task<Result<std::optional<core::SettledRequest>>> Ingest::reserve(Upload& upload
   co_return std::optional<core::SettledRequest>{};
 }
 
-Task<Result<void>> Ingest::receive(io::HttpExchange& exchange, Upload& upload,
+Task<Result<void>> Ingest::receive(Upload& upload, RecordSource& source,
                                    core::PayloadSealer& sealer) {
-  const bool chunked = exchange.head().framing == core::http::Framing::chunked;
+  const bool size_known = source.bytes_max().has_value();
   std::uint64_t size = 0;
   for (;;) {
     co_await sealer.make_room();
-    const auto bytes = co_await exchange.read_body(sealer.room());
+    const auto bytes = co_await source.read(sealer.room());
     if (!bytes) co_return pass(bytes);
     if (*bytes == 0) break;
     size += *bytes;
-    if (size > config_.ingest_body_bytes_max) {
-      co_return core::fail(Code::too_large, Origin::client, Retry::never,
-                           "The body is larger than " +
-                               core::format_size(config_.ingest_body_bytes_max) +
-                               " (ingest.body_bytes_max); nothing was stored. Split it.");
-    }
+    if (size > config_.ingest_body_bytes_max) co_return too_large(config_);
     sealer.filled(*bytes);
-    if (chunked) {
+    if (!size_known) {
       auto grown = admission_.grow(upload.ticket, size + core::limits::kBlockBytes);
       if (!grown) co_return grown;
     }
@@ -221,7 +200,7 @@ Task<Result<void>> Ingest::receive(io::HttpExchange& exchange, Upload& upload,
   co_return Result<void>{};
 }
 
-Task<Result<io::HttpAnswer>> Ingest::store(Upload& upload, core::PayloadSealer::Sealed sealed) {
+Task<Result<Ingest::Taken>> Ingest::store(Upload& upload, core::PayloadSealer::Sealed sealed) {
   core::Envelope& envelope = upload.envelope;
   envelope.size = sealed.size;
   envelope.sha256 = sealed.sha256;
@@ -262,39 +241,30 @@ Task<Result<io::HttpAnswer>> Ingest::store(Upload& upload, core::PayloadSealer::
   observe(upload, sealed);
   object = nullptr;
   upload.ticket.give_back();
-  co_return co_await acknowledge(201, std::move(*receipt), envelope.id, upload);
+  co_return co_await acknowledge({true, envelope.id, std::move(*receipt)}, upload);
 }
 
-Task<Result<io::HttpAnswer>> Ingest::repeat(const core::SettledRequest& first,
-                                            const core::Sha256& digest, const Upload& upload) {
+Task<Result<Ingest::Taken>> Ingest::repeat(const core::SettledRequest& first,
+                                           const core::Sha256& digest, const Upload& upload) {
   if (digest != first.sha256 && !PLANTED("conflict_answers_first")) {
     co_return conflict(first.sha256);
   }
-  co_return co_await acknowledge(200, first.receipt, id_in(first.receipt), upload);
+  co_return co_await acknowledge({false, id_in(first.receipt), first.receipt}, upload);
 }
 
-Task<Result<io::HttpAnswer>> Ingest::acknowledge(int status, std::string receipt,
-                                                 std::optional<core::RecordId> id,
-                                                 const Upload& upload) {
-  if (upload.level != Level::safe && id) {
-    const core::Deadline deadline = services_.runtime.steady_now() + config_.ingest_wait_max;
-    if (!co_await services_.wait_for(*id, upload.level, deadline)) {
-      co_return core::fail(
-          Code::unavailable, Origin::self, Retry::unknown_outcome,
-          "Record " + id->str() + " is safe, but did not get as far as was asked within " +
-              core::format_duration(config_.ingest_wait_max) +
-              " (ingest.wait_max), so that is not claimed. Ask GET /v1/records/" + id->str() +
-              "?wait=indexed, or send it again with the same Idempotency-Key.");
-    }
-    receipt = at_level(receipt, upload.level);
+Task<Result<Ingest::Taken>> Ingest::acknowledge(Taken taken, const Upload& upload) {
+  if (upload.level == Level::safe || !taken.id) co_return taken;
+  const core::Deadline deadline = services_.runtime.steady_now() + config_.ingest_wait_max;
+  if (!co_await services_.wait_for(*taken.id, upload.level, deadline)) {
+    const std::string id = taken.id->str();
+    co_return core::fail(Code::unavailable, Origin::self, Retry::unknown_outcome,
+                         "Record " + id + " is safe, but did not get as far as was asked within " +
+                             core::format_duration(config_.ingest_wait_max) +
+                             " (ingest.wait_max), so that is not claimed. Ask GET /v1/records/" +
+                             id + "?wait=indexed, or send it again with the same Idempotency-Key.");
   }
-  io::HttpAnswer answer = json_answer(status, receipt + "\n");
-  if (id) answer.fields.add("Location", "/v1/records/" + id->str());
-  if (upload.level != Level::safe) {
-    answer.fields.add("Preference-Applied", upload.level == Level::indexed ? "durability=indexed"
-                                                                           : "durability=archived");
-  }
-  co_return answer;
+  taken.receipt = at_level(taken.receipt, upload.level);
+  co_return taken;
 }
 
 void Ingest::observe(const Upload& upload, const core::PayloadSealer::Sealed& sealed) {

@@ -1,11 +1,12 @@
-// Ingest: POST /v1/records, from the request head to the acknowledgement.
+// Ingest: the way of one record, from whatever brings it to the acknowledgement.
 //
-//   head -> attributes -> health, budget, idempotency key -> body into blocks -> digest, frames
-//        -> the ladder (buffer, spool, archive)  |  line in the trail  -> 201
+//   attributes -> health, budget, idempotency key -> payload into blocks -> digest, frames
+//        -> the ladder (buffer, spool, archive)  |  line in the trail  -> receipt
 //
-// Everything that can be refused is refused before the body is read. Nothing is acknowledged before
-// a rung of the ladder has answered; a request that fails leaves nothing but, at most, a stored
-// record whose outcome the client was told is unknown. I/O thread only.
+// Everything that can be refused is refused before the payload is read. Nothing is acknowledged
+// before a rung of the ladder has answered; a record that fails leaves nothing but, at most, a
+// stored record whose outcome the client was told is unknown. The doors (records_door.hpp and its
+// neighbours) know HTTP, Ingest does not. I/O thread only.
 #pragma once
 
 #include <functional>
@@ -14,34 +15,43 @@
 #include <set>
 
 #include "api/admission.hpp"
+#include "api/depositor.hpp"
+#include "api/ingest_head.hpp"
 #include "api/ladder.hpp"
 #include "api/metrics.hpp"
+#include "api/record_source.hpp"
 #include "core/block.hpp"
-#include "core/budget.hpp"
 #include "core/config.hpp"
 #include "core/ports/workers.hpp"
-#include "core/ports/write_ahead_buffer.hpp"
 #include "core/sealer.hpp"
-#include "io/http_server.hpp"
+#include "io/runtime.hpp"
 
 namespace daybook::api {
 
-// How far a record may be asked to get before its answer (Prefer: durability=…, ?wait=…).
-enum class Level { safe, archived, indexed };
-[[nodiscard]] std::optional<Level> parse_level(std::string_view word);  // archived | indexed
-
-// What a request's head says about its record.
-struct IngestHead {
-  core::Envelope envelope;  // attributes only
+// One record on its way. A local of whoever brings it, for as long as that takes.
+struct Upload {
+  // Said by the door.
+  core::Envelope envelope;  // tenant, attributes, content type and context; the rest is made here
   std::optional<core::IdempotencyKey> key;
-  std::optional<core::Sha256> expected;  // Content-Digest
+  std::optional<core::Sha256> expected;  // of the payload
   Level level = Level::safe;
-};
-// Pure; the error is the client's and names the header.
-[[nodiscard]] core::Result<IngestHead> read_ingest_head(const core::http::RequestHead& head,
-                                                        const core::Config& config);
+  std::string peer;  // whose share of memory it takes
 
-class Ingest {
+  // Made by Ingest.
+  std::optional<core::SettledRequest> first;  // this is a repetition
+  std::optional<core::Envelope> unsettled;    // and its first request may have been stored
+  bool reserved = false;
+  // The key as this node holds it while the request is in flight.
+  std::shared_ptr<void> held_key;
+  Admission::Ticket ticket;
+  core::SteadyTime began;
+  core::SteadyTime last_byte;
+  core::SteadyTime append_began;
+  core::SteadyTime acknowledged;
+  std::uint32_t retry_after_s = 0;  // of a refusal; 0 = none
+};
+
+class Ingest final : public Depositor {
  public:
   struct Services {
     io::IoRuntime& runtime;
@@ -57,24 +67,31 @@ class Ingest {
   };
   Ingest(Services services, const core::Config& config);
 
-  core::Task<> handle(io::HttpExchange& exchange);
+  struct Taken {
+    bool first = true;                 // false: its key was known, and this is the first receipt
+    std::optional<core::RecordId> id;  // none where a receipt out of the buffer is unreadable
+    std::string receipt;               // JSON
+  };
+  // When it succeeds the record is safe, at the level that was asked for. A refusal has been
+  // counted, and logged where it is ours.
+  core::Task<core::Result<Taken>> take(Upload& upload, RecordSource& source);
+
+  core::Task<core::Result<Deposited>> deposit(Deposit deposit) override;
 
  private:
-  struct Upload;  // one request on its way
-  core::Task<core::Result<io::HttpAnswer>> accept(io::HttpExchange& exchange, Upload& upload);
-  core::Task<core::Result<void>> admit(io::HttpExchange& exchange, Upload& upload);
+  core::Task<core::Result<Taken>> accept(Upload& upload, RecordSource& source);
+  core::Task<core::Result<void>> admit(Upload& upload, RecordSource& source);
+  // Gives the record its partition and id, and reserves its key.
+  core::Task<core::Result<void>> identify(Upload& upload);
   // The answer, where the request is a repetition that can be answered without a new record.
   core::Task<core::Result<std::optional<core::SettledRequest>>> reserve(Upload& upload);
-  core::Task<core::Result<void>> receive(io::HttpExchange& exchange, Upload& upload,
+  core::Task<core::Result<void>> receive(Upload& upload, RecordSource& source,
                                          core::PayloadSealer& sealer);
-  core::Task<core::Result<io::HttpAnswer>> store(Upload& upload,
-                                                 core::PayloadSealer::Sealed sealed);
-  // Turns the receipt into the answer, when the level that was asked for is reached.
-  core::Task<core::Result<io::HttpAnswer>> acknowledge(int status, std::string receipt,
-                                                       std::optional<core::RecordId> id,
-                                                       const Upload& upload);
-  core::Task<core::Result<io::HttpAnswer>> repeat(const core::SettledRequest& first,
-                                                  const core::Sha256& digest, const Upload& upload);
+  core::Task<core::Result<Taken>> store(Upload& upload, core::PayloadSealer::Sealed sealed);
+  // The receipt when the level that was asked for is reached.
+  core::Task<core::Result<Taken>> acknowledge(Taken taken, const Upload& upload);
+  core::Task<core::Result<Taken>> repeat(const core::SettledRequest& first,
+                                         const core::Sha256& digest, const Upload& upload);
   void observe(const Upload& upload, const core::PayloadSealer::Sealed& sealed);
 
   Services services_;

@@ -1,8 +1,9 @@
-// The request head of POST /v1/records: CloudEvents attributes (HTTP binding 1.0 section 3.1),
-// digest, key.
+// CloudEvents attributes (HTTP binding 1.0 section 3.1), digest, key, and what Prefer asks for.
+#include "api/ingest_head.hpp"
+
+#include <algorithm>
 #include <ranges>
 
-#include "api/ingest.hpp"
 #include "core/http/fields.hpp"
 #include "core/limits.hpp"
 #include "core/text.hpp"
@@ -65,29 +66,19 @@ Result<void> add_attribute(core::Envelope& envelope, const std::string& name,
   return {};
 }
 
-Result<std::optional<core::IdempotencyKey>> read_key(const core::http::RequestHead& head,
+Result<std::optional<core::IdempotencyKey>> read_key(const core::http::Fields& fields,
                                                      core::Envelope& envelope) {
-  const auto key = head.fields.find("Idempotency-Key");
-  if (head.fields.count("Idempotency-Key") > 1) {
+  if (fields.count("Idempotency-Key") > 1) {
     return refuse("Header Idempotency-Key stands twice; send it once.");
   }
-  if (key) {
-    if (key->empty() || key->size() > core::limits::kIdempotencyKeyBytesMax ||
-        !core::is_utf8(*key)) {
-      return refuse("Header Idempotency-Key must have 1 to " +
-                    std::to_string(core::limits::kIdempotencyKeyBytesMax) + " bytes of UTF-8.");
-    }
-    envelope.idempotency_key = std::string(*key);
-    return std::optional(core::IdempotencyKey{envelope.tenant, "key " + envelope.idempotency_key});
+  const auto name = fields.find("Idempotency-Key");
+  if (!name) return key_of_event(envelope);
+  auto key = named_key(*name, envelope);
+  if (!key) {
+    return refuse("Header Idempotency-Key must have 1 to " +
+                  std::to_string(core::limits::kIdempotencyKeyBytesMax) + " bytes of UTF-8.");
   }
-  if (!envelope.source.empty() && !envelope.event_id.empty()) {
-    envelope.idempotency_key = envelope.source + " " + envelope.event_id;
-    // With the length in front no two pairs make the same key.
-    return std::optional(core::IdempotencyKey{
-        envelope.tenant,
-        "ce " + std::to_string(envelope.source.size()) + " " + envelope.idempotency_key});
-  }
-  return std::optional<core::IdempotencyKey>{};
+  return key;
 }
 
 // Prefer (RFC 7240): preferences that are not understood are ignored, as section 2 demands; the
@@ -124,6 +115,51 @@ std::optional<Level> parse_level(std::string_view word) {
   return std::nullopt;
 }
 
+std::optional<core::IdempotencyKey> named_key(std::string_view name, core::Envelope& envelope) {
+  if (name.empty() || name.size() > core::limits::kIdempotencyKeyBytesMax || !core::is_utf8(name)) {
+    return std::nullopt;
+  }
+  envelope.idempotency_key = std::string(name);
+  return core::IdempotencyKey{envelope.tenant, "key " + envelope.idempotency_key};
+}
+
+std::optional<core::IdempotencyKey> key_of_event(core::Envelope& envelope) {
+  if (envelope.source.empty() || envelope.event_id.empty()) return std::nullopt;
+  envelope.idempotency_key = envelope.source + " " + envelope.event_id;
+  // With the length in front no two pairs make the same key.
+  return core::IdempotencyKey{envelope.tenant, "ce " + std::to_string(envelope.source.size()) +
+                                                   " " + envelope.idempotency_key};
+}
+
+Result<void> check_attributes(const core::Envelope& envelope) {
+  const auto is_bad = [](const std::string& text) {
+    return text.size() > core::limits::kAttributeBytesMax || !core::is_utf8(text) ||
+           text.contains('\0');
+  };
+  const std::pair<std::string_view, const std::string&> texts[] = {
+      {"source", envelope.source},
+      {"id", envelope.event_id},
+      {"type", envelope.type},
+      {"subject", envelope.subject},
+      {"content type", envelope.content_type}};
+  for (const auto& [name, text] : texts) {
+    if (is_bad(text)) {
+      return refuse("The " + std::string(name) + " is no UTF-8 text of at most " +
+                    core::format_size(core::limits::kAttributeBytesMax) + ".");
+    }
+  }
+  if (envelope.attributes.size() > core::limits::kAttributesMax) {
+    return refuse("More than " + std::to_string(core::limits::kAttributesMax) +
+                  " attributes; put them into the payload.");
+  }
+  for (const auto& [name, text] : envelope.attributes) {
+    if (!is_bad(name) && !is_bad(text)) continue;
+    return refuse("An attribute is no UTF-8 text of at most " +
+                  core::format_size(core::limits::kAttributeBytesMax) + ".");
+  }
+  return {};
+}
+
 Result<IngestHead> read_ingest_head(const core::http::RequestHead& head,
                                     const core::Config& config) {
   using core::http::Framing;
@@ -138,30 +174,37 @@ Result<IngestHead> read_ingest_head(const core::http::RequestHead& head,
                       " are taken (ingest.body_bytes_max). Split it into several records.",
                   Code::too_large);
   }
+  auto result = read_ingest_fields(head.fields, config);
+  if (!result) return result;
+  const auto level = read_level(head);
+  if (!level) return pass(level);
+  result->level = *level;
+  return result;
+}
+
+Result<IngestHead> read_ingest_fields(const core::http::Fields& fields,
+                                      const core::Config& config) {
   IngestHead result;
   result.envelope.tenant = config.ingest_tenant;
-  result.envelope.content_type = std::string(head.fields.find("Content-Type").value_or(""));
+  result.envelope.content_type = std::string(fields.find("Content-Type").value_or(""));
   if (!core::is_utf8(result.envelope.content_type)) {
     return refuse("Header Content-Type has bytes that are no UTF-8.");
   }
-  for (const auto& [name, value] : head.fields.lines()) {
+  for (const auto& [name, value] : fields.lines()) {
     if (name.size() <= 3 || !core::equals_ignoring_case(name.substr(0, 3), "ce-")) continue;
     if (auto added = add_attribute(result.envelope, core::to_lower(name.substr(3)), value);
         !added) {
       return pass(std::move(added));
     }
   }
-  if (const auto digest = joined(head.fields, "Content-Digest")) {
+  if (const auto digest = joined(fields, "Content-Digest")) {
     auto expected = core::http::parse_content_digest(*digest);
     if (!expected) return refuse("Header Content-Digest: " + expected.error().detail);
     result.expected = *expected;
   }
-  auto key = read_key(head, result.envelope);
+  auto key = read_key(fields, result.envelope);
   if (!key) return pass(std::move(key));
   result.key = std::move(*key);
-  const auto level = read_level(head);
-  if (!level) return pass(level);
-  result.level = *level;
   return result;
 }
 

@@ -19,6 +19,12 @@ json::value text_or_null(const std::string& text) {
   return text.empty() ? json::value(nullptr) : json::value(text);
 }
 
+json::object texts_object(const std::map<std::string, std::string>& texts) {
+  json::object members;
+  for (const auto& [name, value] : texts) members[name] = value;
+  return members;
+}
+
 json::object parked_object(const core::ParkedRecord& record) {
   return {{"id", record.entry.id.str()},
           {"stage", record.stage},
@@ -32,8 +38,6 @@ json::object parked_object(const core::ParkedRecord& record) {
 
 json::object record_object(const core::MetadataRow& row, std::string_view state) {
   const core::Envelope& envelope = row.envelope;
-  json::object attributes;
-  for (const auto& [name, value] : envelope.attributes) attributes[name] = value;
   json::object object = {
       {"id", envelope.id.str()},
       {"tenant", envelope.tenant},
@@ -44,7 +48,8 @@ json::object record_object(const core::MetadataRow& row, std::string_view state)
       {"event_time",
        envelope.event_time ? json::value(core::format_time(*envelope.event_time)) : nullptr},
       {"content_type", text_or_null(envelope.content_type)},
-      {"attributes", std::move(attributes)},
+      {"attributes", texts_object(envelope.attributes)},
+      {"context", texts_object(envelope.context)},
       {"size", envelope.size},
       {"stored_size", row.stored_size},
       {"sha256", envelope.sha256.hex()}};

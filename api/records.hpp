@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "api/ingest.hpp"
+#include "api/ingest_head.hpp"
 #include "core/budget.hpp"
 #include "core/http/fields.hpp"
 #include "core/pipeline/pipeline.hpp"

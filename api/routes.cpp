@@ -88,9 +88,9 @@ Task<> Routes::handle(io::HttpExchange& exchange) {
       id = head.path.substr(before.size(), head.path.size() - before.size() - after.size());
       if (id.find('/') != std::string::npos) continue;
     }
-    // Ingest counts its own requests, with its own label.
-    if (route.page == Page::records && head.method == "POST" && services_.ingest != nullptr) {
-      co_return co_await services_.ingest->handle(exchange);
+    // A door counts its own requests, with its own label.
+    if (route.page == Page::records && head.method == "POST" && services_.door != nullptr) {
+      co_return co_await services_.door->handle(exchange);
     }
     if (auto dropped = co_await drop_small_body(exchange); !dropped) {
       co_return co_await answer_bad_body(exchange, std::string(route.pattern), dropped.error());

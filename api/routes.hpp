@@ -2,10 +2,10 @@
 #pragma once
 
 #include "api/health.hpp"
-#include "api/ingest.hpp"
 #include "api/metrics.hpp"
 #include "api/node.hpp"
 #include "api/records.hpp"
+#include "api/records_door.hpp"
 #include "io/http_server.hpp"
 
 namespace daybook::api {
@@ -13,7 +13,7 @@ namespace daybook::api {
 class Routes {
  public:
   struct Services {
-    Ingest* ingest;  // null where this process takes no records
+    RecordsDoor* door;  // null where this process takes no records
     Records& records;
     Health& health;
     Metrics& metrics;

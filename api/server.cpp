@@ -136,6 +136,7 @@ class Server {
   std::unique_ptr<Auditor> auditor_;
   std::unique_ptr<ArchiveKeeper> keeper_;
   std::unique_ptr<Ingest> ingest_;
+  std::unique_ptr<RecordsDoor> records_door_;
   std::unique_ptr<Records> records_;
   std::unique_ptr<Routes> routes_;
   std::unique_ptr<io::HttpServer> http_;
@@ -215,10 +216,11 @@ void Server::make_routes() {
                          },
                          [this] { return health_->admission(); }},
         config_);
+    records_door_ = std::make_unique<RecordsDoor>(runtime_, *ingest_, metrics_, config_);
   }
   make_watchers();
-  routes_ = std::make_unique<Routes>(Routes::Services{ingest_.get(), *records_, *health_, metrics_,
-                                                      [this] { return status_json(); },
+  routes_ = std::make_unique<Routes>(Routes::Services{records_door_.get(), *records_, *health_,
+                                                      metrics_, [this] { return status_json(); },
                                                       [this] { return refresh(); }});
   http_ = std::make_unique<io::HttpServer>(
       runtime_, http_settings(config_),

@@ -37,6 +37,15 @@ inline constexpr std::size_t kAttributesMax = 64;
 inline constexpr std::size_t kIdempotencyKeyBytesMax = 512;
 inline constexpr std::size_t kEnvelopeBytesMax = 256 * KiB;
 
+// How a record came: the door, the address, the agent, the principal and listed headers. A longer
+// value is cut.
+inline constexpr std::size_t kContextValueBytesMax = 512;
+inline constexpr std::size_t kContextHeadersMax = 16;
+inline constexpr std::size_t kContextHeaderNameBytesMax = 64;
+
+// The largest window of zstd as a content coding (RFC 9659 section 3).
+inline constexpr std::uint64_t kCodingWindowMax = 8 * MiB;
+
 // The record id carries its partition in 10 bits (record_id.hpp).
 inline constexpr std::uint32_t kPartitionsMax = 1024;
 

@@ -14,6 +14,24 @@ import payloads
 LIMIT = 8 << 20
 
 
+class Context(harness.DaybookTest):
+    """How a record came is kept with it; what would let somebody act as its sender is not."""
+
+    settings = {"ingest.principal_header": "X-User", "ingest.context_headers": "X-Request-Id"}
+
+    def test_the_record_says_how_it_came_and_keeps_no_secret(self):
+        secret = "hunter2-" + harness.seeded("secret").randbytes(8).hex()
+        answer = client.post(self.port, b"x", {
+            "User-Agent": "a test/1", "X-User": "ada", "X-Request-Id": "r-7",
+            "Authorization": secret, "Cookie": secret, "X-Api-Key": secret})
+        self.assertEqual(answer.status, 201, answer.describe())
+        shown = client.request(self.port, "GET", f"/v1/records/{answer.json()['id']}")
+        self.assertEqual(shown.json()["context"], {
+            "door": "records", "peer": "127.0.0.1", "user_agent": "a test/1", "principal": "ada",
+            "header.x-request-id": "r-7"})
+        self.assertNotIn(secret, shown.body.decode())
+
+
 class Receipt(harness.DaybookTest):
     """The main path, with curl as the client."""
 

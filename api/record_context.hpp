@@ -1,0 +1,28 @@
+// How a record came (core::Envelope::context): the door, the client's address and agent, the
+// principal a proxy vouches for, and the headers that the settings list. Never a secret: the rules
+// of the settings refuse headers that carry one. Pure.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/config.hpp"
+#include "core/http/message.hpp"
+#include "core/result.hpp"
+
+namespace daybook::api {
+
+// door: the word for it, such as "records". An error means that the principal is in doubt.
+[[nodiscard]] core::Result<std::map<std::string, std::string>> record_context(
+    const core::http::RequestHead& head, const std::string& peer, std::string_view door,
+    const core::Config& config);
+
+// The names in ingest.context_headers, in lower case.
+[[nodiscard]] std::vector<std::string> context_headers(const core::Config& config);
+
+// What is wrong with the two settings, one sentence each.
+void check_context_settings(const core::Config& config, std::vector<std::string>& broken);
+
+}  // namespace daybook::api

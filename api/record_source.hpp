@@ -1,0 +1,69 @@
+// RecordSource: what a record's payload comes from: the body of a request, what decodes one, or
+// memory. Ingest reads it straight into the blocks that are hashed and compressed. I/O thread only.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "core/result.hpp"
+#include "core/task.hpp"
+#include "core/units.hpp"
+#include "io/http_server.hpp"
+
+namespace daybook::api {
+
+class RecordSource {
+ public:
+  virtual ~RecordSource() = default;
+  // No more payload bytes than these come; nullopt = memory is charged as they do.
+  [[nodiscard]] virtual std::optional<std::uint64_t> bytes_max() const = 0;
+  // Waits until so many bytes, or all of fewer, have come: before that nothing is given to them.
+  virtual core::Task<core::Result<void>> arrives(std::size_t bytes) = 0;
+  // Payload bytes into `into`, which is not empty; 0 = the payload is complete.
+  virtual core::Task<core::Result<std::size_t>> read(core::MutableBytes into) = 0;
+};
+
+// The body of a request as it is sent. No copy and no frame between the socket and the block.
+class BodySource final : public RecordSource {
+ public:
+  explicit BodySource(io::HttpExchange& exchange) : exchange_(exchange) {}
+
+  [[nodiscard]] std::optional<std::uint64_t> bytes_max() const override {
+    const core::http::RequestHead& head = exchange_.head();
+    if (head.framing != core::http::Framing::length) return std::nullopt;
+    return head.content_length;
+  }
+  core::Task<core::Result<void>> arrives(std::size_t bytes) override {
+    return exchange_.body_arrives(bytes);
+  }
+  core::Task<core::Result<std::size_t>> read(core::MutableBytes into) override {
+    return exchange_.read_body(into);
+  }
+
+ private:
+  io::HttpExchange& exchange_;
+};
+
+// Bytes that somebody else keeps alive.
+class MemorySource final : public RecordSource {
+ public:
+  explicit MemorySource(core::Bytes payload) : size_(payload.size()), rest_(payload) {}
+
+  [[nodiscard]] std::optional<std::uint64_t> bytes_max() const override { return size_; }
+  core::Task<core::Result<void>> arrives(std::size_t /*bytes*/) override {
+    co_return core::Result<void>{};
+  }
+  core::Task<core::Result<std::size_t>> read(core::MutableBytes into) override {
+    const std::size_t bytes = std::min(into.size(), rest_.size());
+    if (bytes != 0) std::memcpy(into.data(), rest_.data(), bytes);
+    rest_ = rest_.subspan(bytes);
+    co_return bytes;
+  }
+
+ private:
+  std::size_t size_;
+  core::Bytes rest_;
+};
+
+}  // namespace daybook::api
