@@ -49,6 +49,14 @@ inline constexpr std::uint64_t kCodingWindowMax = 8 * MiB;
 // The record id carries its partition in 10 bits (record_id.hpp).
 inline constexpr std::uint32_t kPartitionsMax = 1024;
 
+// Tables of one kind in the configuration ([[poller]], …), and the steps of one transform: each of
+// them is a label of metrics and a task of its own.
+inline constexpr std::size_t kConfigTablesMax = 256;
+inline constexpr std::size_t kTransformStepsMax = 64;
+
+// Arrays and objects inside one another in JSON that is taken apart; deeper is refused.
+inline constexpr std::size_t kJsonDepthMax = 128;
+
 // Records on one page of GET /v1/records.
 inline constexpr std::uint32_t kPageRecordsMax = 1000;
 
