@@ -4,10 +4,10 @@
 #include <array>
 #include <set>
 
-#include <sys/stat.h>
 #include <toml++/toml.h>
 
 #include "api/config_settings.hpp"
+#include "api/config_tables.hpp"
 #include "api/local_file.hpp"
 #include "core/text.hpp"
 
@@ -26,8 +26,6 @@ constexpr std::array<std::string_view, 4> kOtherEnvironmentNames = {
     "DAYBOOK_URL", "DAYBOOK_CONFIG", "DAYBOOK_SHARED", "DAYBOOK_SOURCE_DIR"};
 
 constexpr std::string_view kFileSuffix = "_file";
-// Far above any real one; what is larger is likely the wrong file.
-constexpr std::size_t kSecretBytesMax = 64 * core::KiB;
 constexpr std::size_t kConfigFileBytesMax = 1 * core::MiB;
 
 core::Failure refuse(std::string detail) {
@@ -46,23 +44,6 @@ Target find_target(std::string_view section, std::string_view key) {
   const Setting* setting = find_setting(section, key.substr(0, key.size() - kFileSuffix.size()));
   if (setting == nullptr || setting->kind != SettingKind::kSecret) return {};
   return {setting, true};
-}
-
-Result<std::string> read_secret_file(const std::string& path) {
-  auto file = read_local_file(path, kSecretBytesMax);
-  if (!file) {
-    const bool large = file.error().code == Code::too_large;
-    return refuse("Secret: " + file.error().detail + (large ? " Is it the right file?" : ""));
-  }
-  if (file->regular && (file->mode & S_IROTH) != 0) {
-    return refuse("Secret: " + path + " can be read by every user of this machine. " +
-                  "Mend it with: chmod o-rwx " + path);
-  }
-  std::string text(core::as_text(file->bytes));
-  if (text.ends_with('\n')) text.pop_back();
-  if (text.ends_with('\r')) text.pop_back();
-  if (text.empty()) return refuse("Secret: " + path + " is empty.");
-  return text;
 }
 
 // Collects values in the order of precedence, lowest first, and every problem on the way.
@@ -139,7 +120,13 @@ void Loader::read_file(const std::string& path) {
     const std::string where = path + ":" + std::to_string(node.source().begin.line);
     const toml::table* table = node.as_table();
     const std::string name(key.str());
-    if (table == nullptr) {
+    if (std::ranges::find(table_names(), name) != table_names().end()) {
+      read_tables(name, path, node, loaded_.config, problems_);
+    } else if (node.is_array_of_tables()) {
+      const std::string near = core::nearest_word(name, table_names());
+      problem(where, "there is no table [[" + name + "]]." +
+                         (near.empty() ? "" : " Did you mean [[" + near + "]]?"));
+    } else if (table == nullptr) {
       const std::string near = nearest_setting("", name);
       problem(where, name + " stands outside of every [section]." +
                          (near.empty() ? "" : " Did you mean " + near + "?"));
@@ -256,6 +243,9 @@ void Loader::read_override(const std::string& text) {
   const std::string value = text.substr(equals + 1);
   const Target target = find_target(section, name);
   const SettingSource source{SettingOrigin::flag, "--set"};
+  if (std::ranges::find(table_names(), section) != table_names().end()) {
+    return problem("--set", "[[" + section + "]] comes from the configuration file only.");
+  }
   if (target.setting == nullptr) {
     const std::string near = nearest_setting(section, name);
     return problem("--set", "there is no setting " + section + "." + name + "." +

@@ -4,6 +4,7 @@
 
 #include "api/config_loader.hpp"
 #include "api/config_settings.hpp"
+#include "api/config_tables.hpp"
 #include "core/text.hpp"
 
 namespace daybook::api {
@@ -66,7 +67,7 @@ std::string default_config_toml() {
     text += std::string(setting.name) + " = " + toml_value(setting, std::string(setting.fallback)) +
             "\n";
   }
-  return text;
+  return text + default_tables_toml();
 }
 
 std::string effective_config_toml(const LoadedConfig& loaded) {
@@ -88,7 +89,7 @@ std::string effective_config_toml(const LoadedConfig& loaded) {
     if (line.size() < kOriginColumn) line.resize(kOriginColumn, ' ');
     text += line + " # " + loaded.sources[i].where + "\n";
   }
-  return text;
+  return text + effective_tables_toml(loaded.config);
 }
 
 std::string effective_config_json(const LoadedConfig& loaded) {
@@ -103,6 +104,7 @@ std::string effective_config_json(const LoadedConfig& loaded) {
                             {"origin", origin_word(loaded.sources[i].origin)},
                             {"where", loaded.sources[i].where}};
   }
+  add_tables_json(loaded.config, document);
   return boost::json::serialize(document);
 }
 

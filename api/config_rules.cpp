@@ -5,6 +5,7 @@
 
 #include "api/config_loader.hpp"
 #include "api/config_settings.hpp"
+#include "api/config_tables.hpp"
 #include "api/record_context.hpp"
 #include "api/s3_settings.hpp"
 #include "core/text.hpp"
@@ -251,6 +252,7 @@ std::vector<std::string> broken_rules(const core::Config& config) {
         "buffer.username is set but buffer.password is not: set "
         "DAYBOOK_BUFFER_PASSWORD or buffer.password_file.");
   }
+  std::ranges::move(broken_table_rules(config), std::back_inserter(broken));
   return broken;
 }
 

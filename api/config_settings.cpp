@@ -17,13 +17,7 @@ using core::Retry;
 
 // A setting's member is known only by its name, so each row gets its own pair of accessors.
 #define CONFIG(section, name, kind, fallback, min, max, help)                               \
-  Setting{#section,                                                                         \
-          #name,                                                                            \
-          SettingKind::k##kind,                                                             \
-          fallback,                                                                         \
-          min,                                                                              \
-          max,                                                                              \
-          help,                                                                             \
+  Setting{{#section, #name, SettingKind::k##kind, fallback, min, max, help},                \
           [](const core::Config& config) { return SettingValue(config.section##_##name); }, \
           [](core::Config& config, const SettingValue& value) {                             \
             config.section##_##name = std::get<core::Config##kind>(value);                  \
@@ -49,6 +43,12 @@ constexpr Choices kChoices[] = {
     {"archive", "lock_mode", {"none", "governance", "compliance"}, 3},
     {"archive", "s3_encryption", {"none", "sse-s3", "sse-kms"}, 3},
     {"log", "level", {"trace", "debug", "info", "warn", "error"}, 5},
+    {"poller", "method", {"GET", "POST"}, 2},
+    {"poller", "format", {"auto", "json", "ndjson", "raw"}, 4},
+    {"poller", "cursor", {"none", "last", "first", "max", "answer", "date"}, 6},
+    {"poller", "cursor_format", {"text", "rfc3339", "seconds", "milliseconds"}, 4},
+    {"poller", "next", {"none", "link", "member"}, 3},
+    {"step", "missing", {"skip", "park"}, 2},
 };
 
 core::Failure refuse(std::string detail) {
@@ -69,7 +69,17 @@ std::optional<bool> parse_flag(std::string_view text) {
   return std::nullopt;
 }
 
-// The value as a number for comparison with bounds; nullopt where the text does not parse.
+core::FieldList split_list(std::string_view text) {
+  core::FieldList words;
+  while (!text.empty()) {
+    const std::size_t comma = std::min(text.find(','), text.size());
+    words.emplace_back(core::trim(text.substr(0, comma)));
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return words;
+}
+
+// nullopt where the text does not parse.
 std::optional<SettingValue> parse_kind(SettingKind kind, std::string_view text) {
   switch (kind) {
     case SettingKind::kText:
@@ -88,7 +98,23 @@ std::optional<SettingValue> parse_kind(SettingKind kind, std::string_view text) 
     case SettingKind::kFlag:
       if (const auto flag = parse_flag(text)) return SettingValue(*flag);
       return std::nullopt;
+    case SettingKind::kList:
+      return SettingValue(split_list(text));
+    case SettingKind::kTable:
+      return SettingValue(core::FieldTable{});
+    case SettingKind::kSecretFile:
+      return SettingValue(core::SecretFile{std::string(text), {}});
+    case SettingKind::kSecretFiles:
+      return SettingValue(core::FieldSecretFiles{});
   }
+  return std::nullopt;
+}
+
+// How many members a list or table has; nullopt where the value is neither.
+std::optional<std::uint64_t> members_of(const SettingValue& value) {
+  if (const auto* list = std::get_if<core::FieldList>(&value)) return list->size();
+  if (const auto* table = std::get_if<core::FieldTable>(&value)) return table->size();
+  if (const auto* files = std::get_if<core::FieldSecretFiles>(&value)) return files->size();
   return std::nullopt;
 }
 
@@ -108,6 +134,14 @@ std::string_view kind_in_words(SettingKind kind) {
       return "true or false";
     case SettingKind::kSecret:
       return "a secret";
+    case SettingKind::kList:
+      return "a list of texts";
+    case SettingKind::kTable:
+      return "a table of texts";
+    case SettingKind::kSecretFile:
+      return "the path of a file";
+    case SettingKind::kSecretFiles:
+      return "a table of paths";
   }
   return "a value";
 }
@@ -126,15 +160,15 @@ std::string joined(std::span<const std::string_view> words) {
   return text;
 }
 
-std::string example(const Setting& setting) {
+std::string example(const Rule& rule) {
   const std::string value =
-      is_bare(setting.kind) ? std::string(setting.fallback) : toml_quote(setting.fallback);
-  return "Example: " + std::string(setting.name) + " = " + value + ".";
+      is_bare(rule.kind) ? std::string(rule.fallback) : toml_quote(rule.fallback);
+  return "Example: " + std::string(rule.name) + " = " + value + ".";
 }
 
 }  // namespace
 
-std::string Setting::full_name() const {
+std::string Rule::full_name() const {
   return std::string(section) + "." + std::string(name);
 }
 
@@ -157,9 +191,9 @@ const Setting* find_setting(std::string_view section, std::string_view name) {
   return found == std::end(kSettings) ? nullptr : &*found;
 }
 
-std::span<const std::string_view> choices_of(const Setting& setting) {
+std::span<const std::string_view> choices_of(const Rule& rule) {
   for (const Choices& choices : kChoices) {
-    if (choices.section == setting.section && choices.name == setting.name) {
+    if (choices.section == rule.section && choices.name == rule.name) {
       return std::span(choices.words).first(choices.count);
     }
   }
@@ -174,51 +208,56 @@ bool is_choice(std::string_view text, std::string_view choice) {
          text.back() <= '9';
 }
 
-std::string expectation(const Setting& setting) {
-  const auto choices = choices_of(setting);
+std::string expectation(const Rule& rule) {
+  const auto choices = choices_of(rule);
   if (choices.size() == 1) return toml_quote(choices[0]);
   if (!choices.empty()) return "one of " + joined(choices);
-  std::string text(kind_in_words(setting.kind));
-  if (!setting.min.empty() && !setting.max.empty()) {
-    text += " between " + std::string(setting.min) + " and " + std::string(setting.max);
-  } else if (!setting.min.empty()) {
-    text += ", at least " + std::string(setting.min);
-  } else if (!setting.max.empty()) {
-    text += ", at most " + std::string(setting.max);
+  std::string text(kind_in_words(rule.kind));
+  if (!rule.min.empty() && !rule.max.empty()) {
+    text += " between " + std::string(rule.min) + " and " + std::string(rule.max);
+  } else if (!rule.min.empty()) {
+    text += ", at least " + std::string(rule.min);
+  } else if (!rule.max.empty()) {
+    text += ", at most " + std::string(rule.max);
   }
   return text;
 }
 
-core::Result<SettingValue> parse_setting(const Setting& setting, std::string_view text) {
-  const std::string wants = toml_quote(text) + " does not fit: " + setting.full_name() + " is " +
-                            expectation(setting) + ". " + example(setting);
+core::Result<SettingValue> parse_setting(const Rule& rule, std::string_view text) {
+  const std::string wants = toml_quote(text) + " does not fit: " + rule.full_name() + " is " +
+                            expectation(rule) + ". " + example(rule);
   if (text.find('\0') != std::string_view::npos || !core::is_utf8(text)) {
-    return refuse(setting.full_name() + " must be UTF-8 text without NUL.");
+    return refuse(rule.full_name() + " must be UTF-8 text without NUL.");
   }
-  std::optional<SettingValue> value = parse_kind(setting.kind, text);
+  std::optional<SettingValue> value = parse_kind(rule.kind, text);
   if (!value) return refuse(wants);
-  if (const auto choices = choices_of(setting);
+  if (const auto choices = choices_of(rule);
       !choices.empty() &&
       std::ranges::none_of(choices, [&](auto choice) { return is_choice(text, choice); })) {
     const std::string near = core::nearest_word(text, choices);
     return refuse(wants + (near.empty() ? "" : " Did you mean " + toml_quote(near) + "?"));
   }
-  // Values of one kind compare as what they are; a bound that does not parse is a bug of the row.
-  if (!setting.min.empty()) {
-    const auto min = parse_kind(setting.kind, setting.min);
-    CHECK(min.has_value());
-    if (*value < *min) return refuse(wants);
-  }
-  if (!setting.max.empty()) {
-    const auto max = parse_kind(setting.kind, setting.max);
-    CHECK(max.has_value());
-    if (*value > *max) return refuse(wants);
-  }
+  if (!within_bounds(rule, *value)) return refuse(wants);
   return *std::move(value);
 }
 
-std::string format_setting(const Setting& setting, const SettingValue& value) {
-  switch (setting.kind) {
+bool within_bounds(const Rule& rule, const SettingValue& value) {
+  const auto members = members_of(value);
+  const SettingKind kind = members ? SettingKind::kCount : rule.kind;
+  const SettingValue& measure = members ? SettingValue(*members) : value;
+  // Values of one kind compare as what they are; a bound that does not parse is a bug of the row.
+  const auto bound = [&](std::string_view text) {
+    auto parsed = parse_kind(kind, text);
+    CHECK(parsed.has_value());
+    return *std::move(parsed);
+  };
+  return (rule.min.empty() || measure >= bound(rule.min)) &&
+         (rule.max.empty() || measure <= bound(rule.max));
+}
+
+std::string format_setting(const Rule& rule, const SettingValue& value) {
+  CHECK(rule.kind != SettingKind::kSecret);
+  switch (rule.kind) {
     case SettingKind::kSize:
       return core::format_size(std::get<std::uint64_t>(value));
     case SettingKind::kTime:
@@ -227,13 +266,9 @@ std::string format_setting(const Setting& setting, const SettingValue& value) {
       return std::to_string(std::get<std::uint64_t>(value));
     case SettingKind::kFlag:
       return std::get<bool>(value) ? "true" : "false";
-    case SettingKind::kText:
-    case SettingKind::kPath:
-    case SettingKind::kSecret:
-      break;
+    default:
+      return std::get<std::string>(value);
   }
-  CHECK(setting.kind != SettingKind::kSecret);
-  return std::get<std::string>(value);
 }
 
 std::string nearest_setting(std::string_view section, std::string_view name) {

@@ -5,6 +5,9 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <vector>
+
+#include "core/config_tables.hpp"
 
 namespace daybook::core {
 
@@ -21,6 +24,11 @@ struct Config {
 #define CONFIG(section, name, kind, fallback, min, max, help) Config##kind section##_##name{};
 #include "core/config.def"
 #undef CONFIG
+
+  // [[poller]], [[subscriber]], [[transform]], in the order of the file.
+  std::vector<PollerConfig> pollers;
+  std::vector<SubscriberConfig> subscribers;
+  std::vector<TransformConfig> transforms;
 };
 
 }  // namespace daybook::core

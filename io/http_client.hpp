@@ -79,4 +79,15 @@ struct Url {
 };
 [[nodiscard]] core::Result<Url> parse_url(std::string_view text);
 
+// "https://example.com/v1/events/?kind=a": a server, and what is asked of it exactly as it stands.
+// A query is not repeated in errors: it may hold a key.
+struct FullUrl {
+  Url server;          // without a path
+  std::string target;  // path and query; "/" where there is none
+
+  [[nodiscard]] std::string origin() const;         // "https://example.com"
+  [[nodiscard]] std::string without_query() const;  // "https://example.com/v1/events/"
+};
+[[nodiscard]] core::Result<FullUrl> parse_full_url(std::string_view text);
+
 }  // namespace daybook::io

@@ -64,4 +64,28 @@ core::Result<Url> parse_url(std::string_view text) {
   return url;
 }
 
+std::string FullUrl::origin() const {
+  return (server.https ? "https://" : "http://") + server.authority();
+}
+
+std::string FullUrl::without_query() const {
+  return origin() + target.substr(0, target.find('?'));
+}
+
+core::Result<FullUrl> parse_full_url(std::string_view text) {
+  const std::size_t query = std::min(text.find('?'), text.size());
+  auto url = parse_url(text.substr(0, query));
+  if (!url) return core::pass(std::move(url));
+  if (text.contains('#') || !is_visible_ascii(text.substr(query))) {
+    return core::fail(core::Code::invalid_argument, core::Origin::self, core::Retry::never,
+                      "'" + std::string(text.substr(0, query)) +
+                          "': a space, '#' or a character that must be encoded is in its query");
+  }
+  const std::size_t path = std::min(text.find('/', text.find("://") + 3), query);
+  FullUrl full{*std::move(url), std::string(text.substr(path))};
+  full.server.path.clear();
+  if (!full.target.starts_with('/')) full.target.insert(0, "/");
+  return full;
+}
+
 }  // namespace daybook::io

@@ -1,0 +1,49 @@
+// Rules for [[poller]], [[subscriber]] and [[transform]] that no single row can say. Each sentence
+// begins with the place in the file.
+#include <set>
+
+#include "api/config_tables.hpp"
+#include "io/http_client.hpp"
+
+namespace daybook::api {
+namespace {
+
+template <class Entry>
+void check_names(std::string_view kind, const std::vector<Entry>& entries,
+                 std::vector<std::string>& broken) {
+  std::map<std::string, std::string> places;
+  for (const Entry& entry : entries) {
+    const std::string& place = entry.place_of("name");
+    const std::string what = place + ": " + std::string(kind) + ".name: " + toml_quote(entry.name);
+    if (!is_table_name(entry.name)) {
+      broken.push_back(what + " has 1 to 64 letters, digits, '_' and '-'.");
+    } else if (const auto [other, is_new] = places.emplace(entry.name, place); !is_new) {
+      broken.push_back(what + " is the name of the one at " + other->second + " too.");
+    }
+  }
+}
+
+template <class Entry>
+void check_urls(std::string_view kind, const std::vector<Entry>& entries,
+                std::vector<std::string>& broken) {
+  for (const Entry& entry : entries) {
+    if (const auto url = io::parse_full_url(entry.url); !url) {
+      broken.push_back(entry.place_of("url") + ": " + std::string(kind) +
+                       ".url: " + url.error().detail + ".");
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> broken_table_rules(const core::Config& config) {
+  std::vector<std::string> broken;
+  check_names("poller", config.pollers, broken);
+  check_names("subscriber", config.subscribers, broken);
+  check_names("transform", config.transforms, broken);
+  check_urls("poller", config.pollers, broken);
+  check_urls("subscriber", config.subscribers, broken);
+  return broken;
+}
+
+}  // namespace daybook::api
