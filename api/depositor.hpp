@@ -3,6 +3,7 @@
 // same meaning of the answer. Ingest implements it. I/O thread only.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -16,8 +17,11 @@ namespace daybook::api {
 struct Deposit {
   core::Envelope envelope;  // tenant, attributes, content type and context; the rest is made here
   std::optional<core::IdempotencyKey> key;
-  core::Bytes payload;  // the caller keeps the bytes alive until the answer
-  std::string peer;     // whose share of memory it takes: an address, or "poller:NAME"
+  std::optional<core::Sha256> expected;  // of the payload
+  core::Bytes payload;                   // the caller keeps the bytes alive until the answer
+  std::string peer;  // whose share of memory it takes: an address, or "poller:NAME"
+  // Called when the record has its id, if it gets that far: one deposited later has a later id.
+  std::function<void()> on_identified;
 };
 
 struct Deposited {

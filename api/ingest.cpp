@@ -77,8 +77,11 @@ Ingest::Ingest(Services services, const core::Config& config)
 Task<Result<Ingest::Taken>> Ingest::take(Upload& upload, RecordSource& source) {
   upload.began = services_.runtime.steady_now();
   auto taken = co_await accept(upload, source);
-  if (taken) co_return taken;
-  const core::Error& error = taken.error();
+  if (!taken) co_await refuse(upload, taken.error());
+  co_return taken;
+}
+
+Task<> Ingest::refuse(Upload& upload, core::Error error) {
   // An append of unknown outcome may still happen (a Redis that was stopped goes on reading): its
   // key stays reserved until the lease ends, so that a repetition cannot be stored beside it.
   if (upload.reserved && error.retry != Retry::unknown_outcome) {
@@ -88,7 +91,6 @@ Task<Result<Ingest::Taken>> Ingest::take(Upload& upload, RecordSource& source) {
     spdlog::warn("record refused with {}: {}", http_status(error), error.detail);
   }
   upload.retry_after_s = admission_.refused(error, upload.began.time_since_epoch().count());
-  co_return taken;
 }
 
 Task<Result<Deposited>> Ingest::deposit(Deposit deposit) {
@@ -97,7 +99,9 @@ Task<Result<Deposited>> Ingest::deposit(Deposit deposit) {
   Upload upload;
   upload.envelope = std::move(deposit.envelope);
   upload.key = std::move(deposit.key);
+  upload.expected = deposit.expected;
   upload.peer = std::move(deposit.peer);
+  upload.on_identified = std::move(deposit.on_identified);
   MemorySource source(deposit.payload);
   auto taken = co_await take(upload, source);
   if (!taken) co_return pass(std::move(taken));
@@ -139,6 +143,7 @@ Task<Result<void>> Ingest::identify(Upload& upload) {
   upload.envelope.id = upload.unsettled
                            ? upload.unsettled->id
                            : ids_.next(services_.runtime.now(), upload.envelope.partition);
+  if (upload.on_identified) upload.on_identified();
   if (!upload.key) co_return Result<void>{};
   auto first = co_await reserve(upload);
   if (!first) co_return pass(std::move(first));
@@ -200,8 +205,7 @@ Task<Result<void>> Ingest::receive(Upload& upload, RecordSource& source,
   co_return Result<void>{};
 }
 
-Task<Result<Ingest::Taken>> Ingest::store(Upload& upload, core::PayloadSealer::Sealed sealed) {
-  core::Envelope& envelope = upload.envelope;
+void Ingest::complete(core::Envelope& envelope, const core::PayloadSealer::Sealed& sealed) const {
   envelope.size = sealed.size;
   envelope.sha256 = sealed.sha256;
   envelope.received_at = services_.runtime.now();
@@ -209,6 +213,11 @@ Task<Result<Ingest::Taken>> Ingest::store(Upload& upload, core::PayloadSealer::S
   for (const core::ByteVector& frame : sealed.frames) {
     envelope.frames.push_back(static_cast<std::uint32_t>(frame.size()));
   }
+}
+
+Task<Result<Ingest::Taken>> Ingest::store(Upload& upload, core::PayloadSealer::Sealed sealed) {
+  core::Envelope& envelope = upload.envelope;
+  complete(envelope, sealed);
   if (upload.unsettled) {
     if (upload.unsettled->sha256 != envelope.sha256 ||
         upload.unsettled->frames != envelope.frames) {

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <vector>
 
 #include "api/admission.hpp"
 #include "api/depositor.hpp"
@@ -35,7 +36,8 @@ struct Upload {
   std::optional<core::IdempotencyKey> key;
   std::optional<core::Sha256> expected;  // of the payload
   Level level = Level::safe;
-  std::string peer;  // whose share of memory it takes
+  std::string peer;                     // whose share of memory it takes
+  std::function<void()> on_identified;  // called when the record has its id; may be empty
 
   // Made by Ingest.
   std::optional<core::SettledRequest> first;  // this is a repetition
@@ -78,8 +80,26 @@ class Ingest final : public Depositor {
 
   core::Task<core::Result<Deposited>> deposit(Deposit deposit) override;
 
+  // Records that are stored in one step or not at all; together no larger than one may be. Their
+  // own keys, levels and peers do not count. The receipts are in the order of the records.
+  struct Together {
+    std::vector<Deposit> deposits;
+    std::optional<core::IdempotencyKey> key;  // of all of them
+    core::Sha256 digest;                      // of the request that brought them
+    std::string peer;
+  };
+  core::Task<core::Result<std::vector<Deposited>>> deposit_together(Together together);
+
  private:
   core::Task<core::Result<Taken>> accept(Upload& upload, RecordSource& source);
+  core::Task<core::Result<std::vector<Deposited>>> accept_together(const Together& together,
+                                                                   Upload& upload);
+  using Objects = std::vector<std::shared_ptr<const core::SealedObject>>;
+  core::Task<core::Result<Objects>> seal_together(const Together& together, Upload& upload);
+  // What a refusal leaves to be done: its key, the log, the metrics.
+  core::Task<> refuse(Upload& upload, core::Error error);
+  // What is known of a record when its payload is.
+  void complete(core::Envelope& envelope, const core::PayloadSealer::Sealed& sealed) const;
   core::Task<core::Result<void>> admit(Upload& upload, RecordSource& source);
   // Gives the record its partition and id, and reserves its key.
   core::Task<core::Result<void>> identify(Upload& upload);

@@ -95,14 +95,13 @@ Task<Result<std::optional<core::SettledRequest>>> Ladder::known(core::Idempotenc
   co_return std::optional(core::SettledRequest{head->sha256, std::move(head->receipt)});
 }
 
-Task<Result<std::string>> Ladder::store(std::shared_ptr<const core::SealedObject> object,
-                                        std::optional<core::IdempotencyKey> key) {
-  struct Line {
-    std::unique_ptr<core::Signal> changed;
-    bool written = false;
-  };
+struct Ladder::Line {
+  std::unique_ptr<core::Signal> changed;
+  bool written = false;
+};
+
+std::shared_ptr<Ladder::Line> Ladder::begin_line(const core::Envelope& envelope) {
   const auto line = std::make_shared<Line>(services_.runtime.make_signal());
-  const core::Envelope& envelope = object->envelope();
   services_.runtime.spawn([](std::shared_ptr<Line> state, storage::Trail& trail, core::RecordId id,
                              core::Sha256 sha256, std::uint64_t size) -> Task<> {
     if (auto added = co_await trail.add(id, sha256, size); !added) {
@@ -111,6 +110,18 @@ Task<Result<std::string>> Ladder::store(std::shared_ptr<const core::SealedObject
     state->written = true;
     state->changed->notify_all();
   }(line, services_.trail, envelope.id, envelope.sha256, envelope.size));
+  return line;
+}
+
+// The trail is for detection: when it fails the record is safe all the same, and admission closes.
+Task<> Ladder::wait_for(std::shared_ptr<Line> line) {
+  while (!line->written) co_await line->changed->wait(SteadyTime::max());
+}
+
+Task<Result<std::string>> Ladder::store(std::shared_ptr<const core::SealedObject> object,
+                                        std::optional<core::IdempotencyKey> key) {
+  const core::Envelope& envelope = object->envelope();
+  const auto line = begin_line(envelope);
   auto stored = co_await climb(object, key);
   if (key && stored) {
     settled_.put(*key, {envelope.sha256, *stored});
@@ -119,12 +130,41 @@ Task<Result<std::string>> Ladder::store(std::shared_ptr<const core::SealedObject
   if (key && !stored && stored.error().retry == Retry::unknown_outcome) {
     unsettled_.put(*key, envelope);
   }
-  // The trail is for detection: when it fails the record is safe all the same, and admission
-  // closes.
-  while (!line->written) co_await line->changed->wait(SteadyTime::max());
+  co_await wait_for(line);
   CRASH_POINT("before_answer");
   services_.trail.remark(envelope.id, stored.has_value());
   co_return stored;
+}
+
+Task<Result<std::vector<std::string>>> Ladder::store_all(
+    std::vector<std::shared_ptr<const core::SealedObject>> objects,
+    std::optional<core::IdempotencyKey> key, core::Sha256 digest) {
+  std::vector<std::shared_ptr<Line>> lines;
+  std::vector<core::AppendItem> items;
+  std::uint64_t bytes = 0;
+  for (const auto& object : objects) {
+    lines.push_back(begin_line(object->envelope()));
+    items.push_back({object.get(), receipt_head(*object, config_.buffer_durability, "buffered")});
+    bytes += object->stored_size();
+  }
+  Result<std::vector<core::Appended>> appended =
+      core::fail(Code::out_of_space, Origin::buffer, Retry::safe,
+                 "Redis's memory has no room above its reserve (buffer.memory_reserve)");
+  if (services_.buffer.missing_room(bytes) == 0) {
+    appended = co_await services_.buffer.append_all(
+        std::move(items), key, digest,
+        services_.runtime.steady_now() + config_.buffer_append_timeout);
+  }
+  for (const auto& line : lines) co_await wait_for(line);
+  CRASH_POINT("before_answer");
+  for (const auto& object : objects) {
+    services_.trail.remark(object->envelope().id, appended.has_value());
+    if (appended) acknowledged(config_.buffer_durability);
+  }
+  if (!appended) co_return pass(std::move(appended));
+  std::vector<std::string> receipts;
+  for (core::Appended& one : *appended) receipts.push_back(std::move(one.receipt));
+  co_return receipts;
 }
 
 Task<Result<std::string>> Ladder::climb(std::shared_ptr<const core::SealedObject> shared,

@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "api/metrics.hpp"
 #include "core/config.hpp"
@@ -64,8 +65,17 @@ class Ladder {
   // Returns the complete receipt when the record is safe.
   core::Task<core::Result<std::string>> store(std::shared_ptr<const core::SealedObject> object,
                                               std::optional<core::IdempotencyKey> key);
+  // Several records in one step of the buffer, or none: there is no other rung for them. digest: of
+  // the request that brought them. Returns their receipts.
+  core::Task<core::Result<std::vector<std::string>>> store_all(
+      std::vector<std::shared_ptr<const core::SealedObject>> objects,
+      std::optional<core::IdempotencyKey> key, core::Sha256 digest);
 
  private:
+  // A record's line in the trail, which is written while the record is stored.
+  struct Line;
+  std::shared_ptr<Line> begin_line(const core::Envelope& envelope);
+  static core::Task<> wait_for(std::shared_ptr<Line> line);
   core::Task<core::Result<std::string>> climb(std::shared_ptr<const core::SealedObject> shared,
                                               std::optional<core::IdempotencyKey> key);
   core::Task<core::Result<void>> archive(const core::SealedObject& object);

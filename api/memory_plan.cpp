@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "api/batch_door.hpp"
 #include "core/limits.hpp"
 #include "core/text.hpp"
 
@@ -39,6 +40,7 @@ std::vector<MemoryUser> memory_users(const core::Config& config, std::size_t wor
   return {
       {"payloads", config.ingest_memory_max, "ingest.memory_max"},
       {"kept blocks", config.ingest_memory_max / 4, "ingest.memory_max"},
+      {"batches", batch_memory_max(config), "ingest.memory_max"},
       {std::to_string(config.server_connections_max) + " connections",
        config.server_connections_max * kConnectionBytes, "server.connections_max"},
       {"heads",

@@ -35,6 +35,8 @@ Task<core::Result<void>> drop_small_body(io::HttpExchange& exchange) {
 
 enum class Page {
   records,
+  batch,
+  messages,
   record,
   payload,
   hold,
@@ -60,6 +62,8 @@ struct Routes::Route {
 Task<> Routes::handle(io::HttpExchange& exchange) {
   static constexpr std::array kRoutes = {
       Route{"/v1/records", Page::records, "GET, HEAD, POST"},
+      Route{"/v1/records:batch", Page::batch, "POST"},
+      Route{"/messages", Page::messages, "POST"},
       Route{"/v1/records/{id}", Page::record, "GET, HEAD"},
       Route{"/v1/records/{id}/payload", Page::payload, "GET, HEAD"},
       Route{"/v1/records/{id}/hold", Page::hold, "GET, HEAD, POST"},
@@ -92,6 +96,11 @@ Task<> Routes::handle(io::HttpExchange& exchange) {
     if (route.page == Page::records && head.method == "POST" && services_.door != nullptr) {
       co_return co_await services_.door->handle(exchange);
     }
+    if ((route.page == Page::batch || route.page == Page::messages) && head.method == "POST" &&
+        services_.batch_door != nullptr) {
+      co_return co_await services_.batch_door->handle(
+          exchange, std::string(route.pattern), route.page == Page::batch ? "batch" : "messages");
+    }
     if (auto dropped = co_await drop_small_body(exchange); !dropped) {
       co_return co_await answer_bad_body(exchange, std::string(route.pattern), dropped.error());
     }
@@ -115,13 +124,14 @@ Task<int> Routes::dispatch(io::HttpExchange& exchange, const Route& route, std::
   const bool write = head.method == "POST";
   const bool acts =
       route.page == Page::replay || route.page == Page::drop || (route.page == Page::hold && write);
-  if (!(read && !acts) && !(write && acts)) {
-    const bool takes_none = route.page == Page::records && write;
+  const bool door = route.page == Page::batch || route.page == Page::messages;
+  if (door || (!(read && !acts) && !(write && acts))) {
+    const bool takes_none = (door || route.page == Page::records) && write;
     io::HttpAnswer answer =
         problem(405, "method_not_allowed",
                 takes_none ? "This process runs with --role pipeline and takes no records."
                            : "This path takes " + std::string(route.allow) + ".");
-    answer.fields.add("Allow", takes_none ? "GET, HEAD" : std::string(route.allow));
+    answer.fields.add("Allow", takes_none ? (door ? "" : "GET, HEAD") : std::string(route.allow));
     co_return co_await send(exchange, std::move(answer));
   }
   switch (route.page) {
@@ -150,6 +160,8 @@ Task<int> Routes::dispatch(io::HttpExchange& exchange, const Route& route, std::
     case Page::metrics:
       co_await services_.refresh();
       co_return co_await send(exchange, metrics_page(head));
+    case Page::batch:
+    case Page::messages:
     case Page::livez:
       break;
   }

@@ -1,6 +1,7 @@
 // Routes: which request goes where. Unknown routes are 404, known ones with another method 405.
 #pragma once
 
+#include "api/batch_door.hpp"
 #include "api/health.hpp"
 #include "api/metrics.hpp"
 #include "api/node.hpp"
@@ -13,7 +14,8 @@ namespace daybook::api {
 class Routes {
  public:
   struct Services {
-    RecordsDoor* door;  // null where this process takes no records
+    RecordsDoor* door;  // null where this process takes no records, as the next ones
+    BatchDoor* batch_door;
     Records& records;
     Health& health;
     Metrics& metrics;

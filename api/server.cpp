@@ -137,6 +137,7 @@ class Server {
   std::unique_ptr<ArchiveKeeper> keeper_;
   std::unique_ptr<Ingest> ingest_;
   std::unique_ptr<RecordsDoor> records_door_;
+  std::unique_ptr<BatchDoor> batch_door_;
   std::unique_ptr<Records> records_;
   std::unique_ptr<Routes> routes_;
   std::unique_ptr<io::HttpServer> http_;
@@ -217,11 +218,12 @@ void Server::make_routes() {
                          [this] { return health_->admission(); }},
         config_);
     records_door_ = std::make_unique<RecordsDoor>(runtime_, *ingest_, metrics_, config_);
+    batch_door_ = std::make_unique<BatchDoor>(runtime_, *ingest_, metrics_, config_);
   }
   make_watchers();
-  routes_ = std::make_unique<Routes>(Routes::Services{records_door_.get(), *records_, *health_,
-                                                      metrics_, [this] { return status_json(); },
-                                                      [this] { return refresh(); }});
+  routes_ = std::make_unique<Routes>(
+      Routes::Services{records_door_.get(), batch_door_.get(), *records_, *health_, metrics_,
+                       [this] { return status_json(); }, [this] { return refresh(); }});
   http_ = std::make_unique<io::HttpServer>(
       runtime_, http_settings(config_),
       [this](io::HttpExchange& exchange) { return routes_->handle(exchange); },

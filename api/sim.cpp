@@ -173,12 +173,13 @@ Task<bool> Partner::post_batch(std::uint64_t first, std::uint64_t last) {
   const std::string key = kRun + "-" + std::to_string(first);
   while (!stopping_) {
     const auto taken = co_await ask(options_.method, target_, body, key);
-    if (taken) {
+    if (taken && taken->head.status != 207) {  // 207: some were refused
       sent_ = last;
       spdlog::debug("messages {} to {} are taken", first, last);
       co_return true;
     }
-    spdlog::warn("messages {} to {}: {}", first, last, taken.error().detail);
+    spdlog::warn("messages {} to {}: {}", first, last,
+                 taken ? std::string(core::as_text(taken->body)) : taken.error().detail);
     co_await pause(kPatience);
   }
   co_return false;

@@ -23,7 +23,7 @@ struct SimOptions {
   std::string endpoint;  // of the processes: the URL that they ask or post to
   std::string method = "POST";
   std::uint16_t port = 0;  // 0 = any free one for endpoints, none for processes
-  std::string source;    // ce-source of what is pushed, the filter of what is pulled; empty = none
+  std::string source;  // ce-source of what is pushed, the filter of what is pulled; empty = none
   std::uint64_t batch_size = 10;
   core::Duration frequency = std::chrono::seconds(1);
   std::uint64_t count = 0;  // messages of a source, after which it sends no more; 0 = no end

@@ -1,5 +1,5 @@
 // BatchReader: one body that holds many records, cut into them while it arrives. Sans-I/O: bytes
-// in, elements out. Readers: http/multipart, json_lines, and arrays of JSON values (json_elements).
+// in, elements out. Readers: http/multipart, json_batch.
 // Any thread, one at a time.
 //
 //   feed(bytes) -> next() … until nothing -> feed(bytes) … -> finish() -> next() … until nothing
@@ -19,6 +19,7 @@ struct BatchElement {
   std::string bytes;         // exactly as they stood in the body
   std::uint64_t offset = 0;  // of their first byte in the body
   http::Fields fields;       // what the element says about itself; of multipart only
+  std::optional<Error> bad;  // why it is no record, where those after it can be read all the same
 };
 
 class BatchReader {

@@ -46,6 +46,11 @@ inline constexpr std::size_t kContextHeaderNameBytesMax = 64;
 // The largest window of zstd as a content coding (RFC 9659 section 3).
 inline constexpr std::uint64_t kCodingWindowMax = 8 * MiB;
 
+// Records in one body. Their answer is held until the last of them is safe: 0.5 KiB each.
+inline constexpr std::size_t kBatchElementsMax = 10'000;
+// Of an atomic one: a Redis that takes them answers nobody else meanwhile.
+inline constexpr std::size_t kAtomicElementsMax = 1'000;
+
 // The record id carries its partition in 10 bits (record_id.hpp).
 inline constexpr std::uint32_t kPartitionsMax = 1024;
 

@@ -1,12 +1,11 @@
-// Any bytes as a body of many records: the first byte chooses the form, the second the pieces. Read
+// Any bytes as a multipart body; the first byte chooses the pieces. Read
 // whole and in pieces the same elements come out, and each stood in the body as it came out.
+#include "core/http/multipart.hpp"
+
 #include <algorithm>
-#include <memory>
 #include <vector>
 
 #include "core/check.hpp"
-#include "core/http/multipart.hpp"
-#include "core/json_lines.hpp"
 
 using namespace daybook::core;  // NOLINT: the readers and their kin
 
@@ -19,12 +18,8 @@ struct Read {
   bool refused = false;
 };
 
-std::unique_ptr<BatchReader> make(bool lines) {
-  if (lines) return std::make_unique<JsonLinesReader>(kElementMax);
-  return std::make_unique<http::MultipartReader>("b", kElementMax);
-}
-
-Read read(BatchReader& reader, Bytes body, std::size_t piece) {
+Read read(Bytes body, std::size_t piece) {
+  http::MultipartReader reader("b", kElementMax);
   Read outcome;
   const auto note = [&](const Result<void>& done) {
     outcome.refused = !done.has_value();
@@ -42,12 +37,11 @@ Read read(BatchReader& reader, Bytes body, std::size_t piece) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size < 2) return 0;
-  const bool lines = data[0] % 2 == 1;
-  const std::size_t piece = data[1] % 32 + 1;
-  const Bytes body = std::as_bytes(std::span(data, size)).subspan(2);
-  const Read whole = read(*make(lines), body, body.size() + 1);
-  const Read pieces = read(*make(lines), body, piece);
+  if (size < 1) return 0;
+  const std::size_t piece = data[0] % 32 + 1;
+  const Bytes body = std::as_bytes(std::span(data, size)).subspan(1);
+  const Read whole = read(body, body.size() + 1);
+  const Read pieces = read(body, piece);
   CHECK(whole.refused == pieces.refused);
   CHECK(whole.elements.size() == pieces.elements.size());
   for (std::size_t i = 0; i < whole.elements.size(); ++i) {
