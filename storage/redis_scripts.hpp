@@ -45,10 +45,10 @@ end
 return 0
 )lua";
 
-// After the SET of each record, in the same MULTI. KEYS: wal, pending, counters, parked, then record
-// and appended of each, then the key or nothing. ARGV: how many, payload digest, window ms, marker
-// ms, whether they are a batch (1: the receipt is the array of theirs), then id, stored size, stored
-// sha256 and receipt head of each.
+// After the SET of each record, in the same MULTI. KEYS: wal, pending, counters, parked, then
+// record and appended of each, then the key or nothing. ARGV: how many, payload digest, window ms,
+// marker ms, whether they are a batch (1: the receipt is the array of theirs), then id, stored
+// size, stored sha256 and receipt head of each.
 // -> {'appended', position of each} | {'taken'} (another request settled the key first; nothing is
 // kept)
 // A receipt that ends with '}' is complete: its client has it already (spool).

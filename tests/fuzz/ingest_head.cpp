@@ -1,6 +1,7 @@
 // Any request head that parses, as the head of POST /v1/records: refused in words that can stand in
 // a JSON answer, or an envelope that is stored and read again as it was.
 #include "api/ingest_head.hpp"
+
 #include "core/check.hpp"
 #include "core/config.hpp"
 #include "core/http/head_parser.hpp"

@@ -1,7 +1,8 @@
 // The request head of an upload as a table: what becomes an attribute, what is refused and why.
+#include "api/ingest_head.hpp"
+
 #include <gtest/gtest.h>
 
-#include "api/ingest_head.hpp"
 #include "core/http/fields.hpp"
 #include "core/limits.hpp"
 #include "core/text.hpp"
