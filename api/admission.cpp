@@ -52,7 +52,9 @@ std::uint64_t client_memory_max(const core::Config& config) {
   const std::uint64_t all = config.ingest_memory_max;
   const std::uint64_t wanted =
       config.ingest_client_memory_max == 0 ? all / 2 : config.ingest_client_memory_max;
-  return std::min(all, std::max(wanted, upload_memory(config.ingest_body_bytes_max)));
+  const std::uint64_t largest =
+      upload_memory(config.ingest_body_bytes_max) + core::limits::kCodingWindowMax + core::MiB;
+  return std::min(all, std::max(wanted, largest));
 }
 
 Admission::Admission(Services services, const core::Config& config)
@@ -125,11 +127,13 @@ Task<Result<void>> Admission::admit(std::optional<std::uint64_t> bytes_max, std:
   co_return Result<void>{};
 }
 
-Result<void> Admission::grow(Ticket& ticket, std::uint64_t body_bytes) {
-  if (body_bytes <= ticket.unappended_) return {};
-  const std::uint64_t more = body_bytes - ticket.unappended_;
-  if (auto room = buffer_has_room(more); !room) return room;
-  const std::uint64_t want = upload_memory(body_bytes);
+Result<void> Admission::grow(Ticket& ticket, std::uint64_t body_bytes, std::uint64_t beside) {
+  const std::uint64_t want = upload_memory(body_bytes) + beside;
+  const std::uint64_t more = body_bytes - std::min(body_bytes, ticket.unappended_);
+  if (more == 0 && want <= ticket.of_all_.amount()) return {};
+  if (more != 0) {
+    if (auto room = buffer_has_room(more); !room) return room;
+  }
   if (ticket.client_ && !ticket.of_client_.try_grow_to(want)) {
     missing_ = missing_in(*ticket.client_, want - ticket.of_client_.amount());
     return core::fail(Code::overloaded, Origin::client, Retry::safe,
@@ -143,7 +147,7 @@ Result<void> Admission::grow(Ticket& ticket, std::uint64_t body_bytes) {
         "Memory for payloads ran out while the body arrived (ingest.memory_max); send "
         "it with Content-Length or try again soon.");
   }
-  ticket.unappended_ = body_bytes;
+  ticket.unappended_ += more;
   unappended_ += more;
   return {};
 }

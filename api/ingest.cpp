@@ -60,8 +60,9 @@ core::Failure too_large(const core::Config& config) {
 
 core::Failure digest_mismatch(const core::Sha256& expected, const core::Sha256& actual) {
   return core::fail(Code::digest_mismatch, Origin::client, Retry::safe,
-                    "Content-Digest promised SHA-256 " + expected.hex() + " but the body has " +
-                        actual.hex() + "; nothing was stored. Send it again.");
+                    "Content-Digest or Repr-Digest promised SHA-256 " + expected.hex() +
+                        " but the body has " + actual.hex() +
+                        "; nothing was stored. Send it again.");
 }
 
 }  // namespace
@@ -193,7 +194,8 @@ Task<Result<void>> Ingest::receive(Upload& upload, RecordSource& source,
     if (size > config_.ingest_body_bytes_max) co_return too_large(config_);
     sealer.filled(*bytes);
     if (!size_known) {
-      auto grown = admission_.grow(upload.ticket, size + core::limits::kBlockBytes);
+      auto grown =
+          admission_.grow(upload.ticket, size + core::limits::kBlockBytes, source.memory());
       if (!grown) co_return grown;
     }
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <ranges>
 
+#include "api/request_body.hpp"
 #include "core/http/fields.hpp"
 #include "core/limits.hpp"
 #include "core/text.hpp"
@@ -168,7 +169,11 @@ Result<IngestHead> read_ingest_head(const core::http::RequestHead& head,
     return refuse("The request has no body; a record is 1 byte to " +
                   core::format_size(config.ingest_body_bytes_max) + " of payload.");
   }
-  if (head.framing == Framing::length && head.content_length > config.ingest_body_bytes_max) {
+  const auto coding = core::http::content_coding(head.fields);
+  const std::uint64_t bytes_max = coding && *coding != core::http::Coding::identity
+                                      ? coded_bytes_max(config.ingest_body_bytes_max)
+                                      : config.ingest_body_bytes_max;
+  if (head.framing == Framing::length && head.content_length > bytes_max) {
     return refuse("The body has " + std::to_string(head.content_length) + " bytes; at most " +
                       core::format_size(config.ingest_body_bytes_max) +
                       " are taken (ingest.body_bytes_max). Split it into several records.",
@@ -197,9 +202,15 @@ Result<IngestHead> read_ingest_fields(const core::http::Fields& fields,
       return pass(std::move(added));
     }
   }
-  if (const auto digest = joined(fields, "Content-Digest")) {
-    auto expected = core::http::parse_content_digest(*digest);
-    if (!expected) return refuse("Header Content-Digest: " + expected.error().detail);
+  for (const std::string name : {"Content-Digest", "Repr-Digest"}) {
+    const auto digest = joined(fields, name);
+    if (!digest) continue;
+    const auto expected = core::http::parse_content_digest(*digest);
+    if (!expected) return refuse("Header " + name + ": " + expected.error().detail);
+    if (!*expected) continue;
+    if (result.expected && *result.expected != **expected) {
+      return refuse("Content-Digest and Repr-Digest of a request are the same, and these differ.");
+    }
     result.expected = *expected;
   }
   auto key = read_key(fields, result.envelope);

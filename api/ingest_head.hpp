@@ -19,7 +19,9 @@ enum class Level { safe, archived, indexed };
 struct IngestHead {
   core::Envelope envelope;  // attributes and content type only
   std::optional<core::IdempotencyKey> key;
-  std::optional<core::Sha256> expected;  // Content-Digest
+  // Content-Digest, or Repr-Digest, which is the same of a request (RFC 9530 section 3.1): of the
+  // body as it is sent, coded where it has a content coding.
+  std::optional<core::Sha256> expected;
   Level level = Level::safe;
 };
 // The error is the client's and names the header.

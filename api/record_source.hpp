@@ -1,4 +1,4 @@
-// RecordSource: what a record's payload comes from: the body of a request, what decodes one, or
+// RecordSource: what a record's payload comes from: the body of a request (request_body.hpp), or
 // memory. Ingest reads it straight into the blocks that are hashed and compressed. I/O thread only.
 #pragma once
 
@@ -9,7 +9,6 @@
 #include "core/result.hpp"
 #include "core/task.hpp"
 #include "core/units.hpp"
-#include "io/http_server.hpp"
 
 namespace daybook::api {
 
@@ -22,27 +21,8 @@ class RecordSource {
   virtual core::Task<core::Result<void>> arrives(std::size_t bytes) = 0;
   // Payload bytes into `into`, which is not empty; 0 = the payload is complete.
   virtual core::Task<core::Result<std::size_t>> read(core::MutableBytes into) = 0;
-};
-
-// The body of a request as it is sent. No copy and no frame between the socket and the block.
-class BodySource final : public RecordSource {
- public:
-  explicit BodySource(io::HttpExchange& exchange) : exchange_(exchange) {}
-
-  [[nodiscard]] std::optional<std::uint64_t> bytes_max() const override {
-    const core::http::RequestHead& head = exchange_.head();
-    if (head.framing != core::http::Framing::length) return std::nullopt;
-    return head.content_length;
-  }
-  core::Task<core::Result<void>> arrives(std::size_t bytes) override {
-    return exchange_.body_arrives(bytes);
-  }
-  core::Task<core::Result<std::size_t>> read(core::MutableBytes into) override {
-    return exchange_.read_body(into);
-  }
-
- private:
-  io::HttpExchange& exchange_;
+  // Memory it takes at present beside the blocks; charged where bytes_max() is not known.
+  [[nodiscard]] virtual std::uint64_t memory() const { return 0; }
 };
 
 // Bytes that somebody else keeps alive.

@@ -4,8 +4,8 @@
 
 #include "api/problem.hpp"
 #include "api/record_context.hpp"
+#include "api/request_body.hpp"
 #include "core/faults.hpp"
-#include "core/text.hpp"
 
 namespace daybook::api {
 
@@ -25,25 +25,23 @@ Task<> RecordsDoor::handle(io::HttpExchange& exchange) {
 
 Task<Result<io::HttpAnswer>> RecordsDoor::accept(io::HttpExchange& exchange, Upload& upload) {
   const core::http::RequestHead& head = exchange.head();
+  RequestBody body(exchange, workers_, config_, config_.ingest_body_bytes_max);
+  if (auto opened = body.open(); !opened) co_return refused_coding(opened.error());
   auto read = read_ingest_head(head, config_);
   if (!read) co_return pass(std::move(read));
-  if (const auto coding = head.fields.find("Content-Encoding");
-      coding && !core::equals_ignoring_case(*coding, "identity")) {
-    // RFC 9110 section 8.4; Daybook compresses by itself.
-    co_return core::fail(
-        core::Code::unsupported, core::Origin::client, core::Retry::never,
-        "Content-Encoding is not taken: send the bytes themselves, or say what they "
-        "are with Content-Type (application/gzip, application/zstd).");
-  }
   auto context = record_context(head, exchange.peer(), "records", config_);
   if (!context) co_return pass(std::move(context));
   upload.envelope = std::move(read->envelope);
   upload.envelope.context = std::move(*context);
   upload.key = std::move(read->key);
-  upload.expected = read->expected;
+  if (body.coding() == core::http::Coding::identity) {
+    upload.expected = read->expected;
+  } else {
+    if (read->expected) body.expect(*read->expected);
+    upload.envelope.context["content_encoding"] = core::http::to_string(body.coding());
+  }
   upload.level = read->level;
   upload.peer = exchange.peer();
-  BodySource body(exchange);
   auto taken = co_await ingest_.take(upload, body);
   if (!taken) co_return pass(std::move(taken));
   io::HttpAnswer answer = json_answer(taken->first ? 201 : 200, taken->receipt + "\n");

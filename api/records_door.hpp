@@ -9,8 +9,9 @@ namespace daybook::api {
 
 class RecordsDoor {
  public:
-  RecordsDoor(io::IoRuntime& runtime, Ingest& ingest, Metrics& metrics, const core::Config& config)
-      : runtime_(runtime), ingest_(ingest), metrics_(metrics), config_(config) {}
+  RecordsDoor(io::IoRuntime& runtime, core::Workers& workers, Ingest& ingest, Metrics& metrics,
+              const core::Config& config)
+      : runtime_(runtime), workers_(workers), ingest_(ingest), metrics_(metrics), config_(config) {}
 
   core::Task<> handle(io::HttpExchange& exchange);
 
@@ -18,6 +19,7 @@ class RecordsDoor {
   core::Task<core::Result<io::HttpAnswer>> accept(io::HttpExchange& exchange, Upload& upload);
 
   io::IoRuntime& runtime_;
+  core::Workers& workers_;
   Ingest& ingest_;
   Metrics& metrics_;
   const core::Config& config_;

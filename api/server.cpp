@@ -217,8 +217,8 @@ void Server::make_routes() {
                          },
                          [this] { return health_->admission(); }},
         config_);
-    records_door_ = std::make_unique<RecordsDoor>(runtime_, *ingest_, metrics_, config_);
-    batch_door_ = std::make_unique<BatchDoor>(runtime_, *ingest_, metrics_, config_);
+    records_door_ = std::make_unique<RecordsDoor>(runtime_, workers_, *ingest_, metrics_, config_);
+    batch_door_ = std::make_unique<BatchDoor>(runtime_, workers_, *ingest_, metrics_, config_);
   }
   make_watchers();
   routes_ = std::make_unique<Routes>(
