@@ -25,6 +25,9 @@ using core::Task;
 // Records of one batch on their way at a time: enough to share the buffer's fsyncs.
 constexpr std::size_t kInFlightMax = 32;
 
+// A body with a content coding: the largest window and what is read.
+constexpr std::uint64_t kDecoderBytes = 10 * core::MiB;
+
 core::Failure refuse(std::string detail, Code code = Code::invalid_argument) {
   return core::fail(code, Origin::client, Retry::never, std::move(detail));
 }
@@ -69,6 +72,7 @@ Result<Form> form_of(std::string_view content_type, std::size_t element_bytes_ma
 // on their way.
 std::uint64_t body_memory(const core::http::RequestHead& head, const core::Config& config) {
   std::uint64_t element = config.ingest_body_bytes_max;
+  if (head.fields.find("Content-Encoding")) return 2 * element + kDecoderBytes;
   if (head.framing == core::http::Framing::length) element = std::min(element, head.content_length);
   return 2 * element + core::limits::kReadBytes;
 }
@@ -128,13 +132,14 @@ io::HttpAnswer answer_of(const std::vector<Result<Deposited>>& results, const Re
 }  // namespace
 
 std::uint64_t batch_memory_max(const core::Config& config) {
-  const std::uint64_t largest = 2 * config.ingest_body_bytes_max + core::limits::kReadBytes;
+  const std::uint64_t largest = 2 * config.ingest_body_bytes_max + kDecoderBytes;
   return std::max(config.ingest_memory_max / 4, largest);
 }
 
-BatchDoor::BatchDoor(io::IoRuntime& runtime, Ingest& ingest, Metrics& metrics,
-                     const core::Config& config)
+BatchDoor::BatchDoor(io::IoRuntime& runtime, core::Workers& workers, Ingest& ingest,
+                     Metrics& metrics, const core::Config& config)
     : runtime_(runtime),
+      workers_(workers),
       ingest_(ingest),
       metrics_(metrics),
       config_(config),
@@ -152,10 +157,6 @@ Result<std::shared_ptr<BatchDoor::Batch>> BatchDoor::begin(const io::HttpExchang
                                                            std::string_view door) const {
   const core::http::RequestHead& head = exchange.head();
   if (head.framing == core::http::Framing::none) return refuse("The batch holds no record.");
-  if (head.fields.find("Content-Encoding").value_or("identity") != "identity") {
-    return refuse("Content-Encoding is not taken for batches: send the bytes themselves.",
-                  Code::unsupported);
-  }
   auto shared = read_ingest_fields(head.fields, config_);
   if (!shared) return pass(std::move(shared));
   if (!shared->envelope.event_id.empty()) {
@@ -176,6 +177,8 @@ Result<std::shared_ptr<BatchDoor::Batch>> BatchDoor::begin(const io::HttpExchang
 }
 
 Task<Result<io::HttpAnswer>> BatchDoor::accept(io::HttpExchange& exchange, std::string door) {
+  RequestBody body(exchange, workers_, config_, core::limits::kBatchBytesMax);
+  if (auto opened = body.open(); !opened) co_return refused_coding(opened.error());
   const auto batch = begin(exchange, door);
   if (!batch) co_return pass(batch);
   const core::http::RequestHead& head = exchange.head();
@@ -194,8 +197,8 @@ Task<Result<io::HttpAnswer>> BatchDoor::accept(io::HttpExchange& exchange, std::
     co_return core::fail(Code::overloaded, Origin::self, Retry::safe,
                          "All memory for batches is in use; try again soon.");
   }
-  if (atomic == "true") co_return co_await accept_whole(exchange, *batch);
-  const auto whole = co_await read(exchange, *batch);
+  if (atomic == "true") co_return co_await accept_whole(body, *batch);
+  const auto whole = co_await read(body, *batch);
   while ((*batch)->in_flight != 0) co_await (*batch)->changed->wait(core::SteadyTime::max());
   if ((*batch)->results.empty()) {
     if (!whole) co_return pass(whole);
@@ -205,12 +208,20 @@ Task<Result<io::HttpAnswer>> BatchDoor::accept(io::HttpExchange& exchange, std::
 }
 
 // Elements are started as they become complete, the next one when its predecessor has its id.
-Task<Result<void>> BatchDoor::read(io::HttpExchange& exchange, std::shared_ptr<Batch> batch) {
+Task<Result<void>> BatchDoor::read(RequestBody& body, std::shared_ptr<Batch> batch) {
   std::vector<std::byte> piece(core::limits::kReadBytes);
   core::BatchReader& reader = *batch->form.reader;
+  std::uint64_t size = 0;
   for (;;) {
-    const auto bytes = co_await exchange.read_body(piece);
+    const auto bytes = co_await body.read(piece);
     if (!bytes) co_return pass(bytes);
+    size += *bytes;
+    if (size > core::limits::kBatchBytesMax) {
+      co_return refuse("The batch is larger than " +
+                           core::format_size(core::limits::kBatchBytesMax) +
+                           "; records after that were not read.",
+                       Code::too_large);
+    }
     auto read = *bytes == 0 ? reader.finish() : reader.feed(core::Bytes(piece).first(*bytes));
     while (auto element = reader.next()) {
       if (batch->results.size() >= core::limits::kBatchElementsMax) {
@@ -259,14 +270,14 @@ Task<> BatchDoor::take(std::shared_ptr<Batch> batch, std::size_t index,
   batch->changed->notify_all();
 }
 
-Task<Result<std::vector<core::BatchElement>>> BatchDoor::read_whole(io::HttpExchange& exchange,
+Task<Result<std::vector<core::BatchElement>>> BatchDoor::read_whole(RequestBody& body,
                                                                     std::shared_ptr<Batch> batch) {
   std::vector<std::byte> piece(core::limits::kReadBytes);
   std::vector<core::BatchElement> elements;
   core::BatchReader& reader = *batch->form.reader;
   std::uint64_t size = 0;
   for (;;) {
-    const auto bytes = co_await exchange.read_body(piece);
+    const auto bytes = co_await body.read(piece);
     if (!bytes) co_return pass(bytes);
     size += *bytes;
     if (size > config_.ingest_body_bytes_max) {
@@ -291,18 +302,13 @@ Task<Result<std::vector<core::BatchElement>>> BatchDoor::read_whole(io::HttpExch
   co_return elements;
 }
 
-Task<Result<io::HttpAnswer>> BatchDoor::accept_whole(io::HttpExchange& exchange,
+Task<Result<io::HttpAnswer>> BatchDoor::accept_whole(RequestBody& body,
                                                      std::shared_ptr<Batch> batch) {
-  const auto elements = co_await read_whole(exchange, batch);
+  if (batch->shared.expected) body.expect(*batch->shared.expected);
+  const auto elements = co_await read_whole(body, batch);
   if (!elements) co_return pass(elements);
   Ingest::Together together;
   together.digest = batch->digest.finish();
-  if (batch->shared.expected && *batch->shared.expected != together.digest) {
-    co_return core::fail(Code::digest_mismatch, Origin::client, Retry::safe,
-                         "Content-Digest promised SHA-256 " + batch->shared.expected->hex() +
-                             " but the body has " + together.digest.hex() +
-                             "; nothing was stored. Send it again.");
-  }
   for (std::size_t i = 0; i < elements->size(); ++i) {
     auto deposit = deposit_of(*batch, i, (*elements)[i]);
     if (!deposit) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "api/ingest.hpp"
+#include "api/request_body.hpp"
 #include "core/batch_reader.hpp"
 #include "core/budget.hpp"
 #include "io/http_server.hpp"
@@ -21,7 +22,8 @@ namespace daybook::api {
 
 class BatchDoor {
  public:
-  BatchDoor(io::IoRuntime& runtime, Ingest& ingest, Metrics& metrics, const core::Config& config);
+  BatchDoor(io::IoRuntime& runtime, core::Workers& workers, Ingest& ingest, Metrics& metrics,
+            const core::Config& config);
 
   // route: the label of the metrics, and the door that the records' context names.
   core::Task<> handle(io::HttpExchange& exchange, std::string route, std::string door);
@@ -32,18 +34,19 @@ class BatchDoor {
   [[nodiscard]] core::Result<std::shared_ptr<Batch>> begin(const io::HttpExchange& exchange,
                                                            std::string_view door) const;
   // Elements until the body ends; the error is the body's.
-  core::Task<core::Result<void>> read(io::HttpExchange& exchange, std::shared_ptr<Batch> batch);
+  core::Task<core::Result<void>> read(RequestBody& body, std::shared_ptr<Batch> batch);
   void start(const std::shared_ptr<Batch>& batch, core::BatchElement element);
   core::Task<> take(std::shared_ptr<Batch> batch, std::size_t index, core::BatchElement element);
   // atomic=true: everything is read, then stored.
-  core::Task<core::Result<io::HttpAnswer>> accept_whole(io::HttpExchange& exchange,
+  core::Task<core::Result<io::HttpAnswer>> accept_whole(RequestBody& body,
                                                         std::shared_ptr<Batch> batch);
   core::Task<core::Result<std::vector<core::BatchElement>>> read_whole(
-      io::HttpExchange& exchange, std::shared_ptr<Batch> batch);
+      RequestBody& body, std::shared_ptr<Batch> batch);
   [[nodiscard]] core::Result<Deposit> deposit_of(const Batch& batch, std::size_t index,
                                                  const core::BatchElement& element) const;
 
   io::IoRuntime& runtime_;
+  core::Workers& workers_;
   Ingest& ingest_;
   Metrics& metrics_;
   const core::Config& config_;

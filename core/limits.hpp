@@ -46,6 +46,9 @@ inline constexpr std::size_t kContextHeaderNameBytesMax = 64;
 // The largest window of zstd as a content coding (RFC 9659 section 3).
 inline constexpr std::uint64_t kCodingWindowMax = 8 * MiB;
 
+// All payloads of one body that holds many; none of it is in memory for long.
+inline constexpr std::uint64_t kBatchBytesMax = 1024 * MiB;
+
 // Records in one body. Their answer is held until the last of them is safe: 0.5 KiB each.
 inline constexpr std::size_t kBatchElementsMax = 10'000;
 // Of an atomic one: a Redis that takes them answers nobody else meanwhile.

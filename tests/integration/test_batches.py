@@ -2,6 +2,7 @@
 
 import email.mime.application
 import email.mime.multipart
+import gzip
 import json
 import threading
 import time
@@ -156,6 +157,17 @@ class Batches(harness.DaybookTest):
             self.assert_problem(answer, status, words)
         self.assert_problem(self.post(b"[1]", JSON, "/v1/records:batch?atomic=maybe"), 400, "atomic")
         self.assertEqual(client.request(self.port, "GET", "/v1/records:batch").status, 405)
+
+    def test_a_batch_may_be_coded(self):
+        texts = elements(100)
+        body = f"[{','.join(texts)}]".encode()
+        self.assert_stored(self.post(gzip.compress(body), {**JSON, "Content-Encoding": "gzip"}), texts)
+        coded = gzip.compress(body)
+        atomic = {**JSON, "Content-Encoding": "gzip", "Content-Digest": client.content_digest(coded)}
+        self.assert_stored(self.post(coded, atomic, "/v1/records:batch?atomic=true"), texts)
+        cut = self.post(coded[:-20], {**JSON, "Content-Encoding": "gzip"})
+        self.assertIn("error", cut.json(), "a cut body is an error whatever stood before")
+        self.assert_problem(self.post(b"[1]", {**JSON, "Content-Encoding": "br"}), 415, "gzip")
 
     def test_an_element_above_the_limit_is_refused_alone(self):
         answer = self.post(b'[1,"' + b"x" * (1 << 20) + b'",3]', JSON)
