@@ -95,7 +95,8 @@ std::string DynamodbClient::describe() const {
 core::Task<Result<boost::json::object>> DynamodbClient::call(std::string operation,
                                                              boost::json::object request,
                                                              Deadline deadline) {
-  request["TableName"] = settings_.table;
+  // Requests for items of several tables name theirs themselves.
+  if (!request.contains("RequestItems")) request["TableName"] = settings_.table;
   const std::string body = boost::json::serialize(request);
   for (std::uint32_t attempt = 1;; ++attempt) {
     if (runtime_.steady_now() >= deadline) {

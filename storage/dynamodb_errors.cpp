@@ -63,8 +63,8 @@ constexpr Rule kRules[] = {
      "The credentials have expired; renew them."},
     {"ExpiredToken", Code::denied, Retry::safe, "The credentials have expired; renew them."},
     {"AccessDeniedException", Code::denied, Retry::safe,
-     "The key may not do this: allow it dynamodb:GetItem, PutItem, UpdateItem, Query and "
-     "DescribeTable on the table and its index."},
+     "The key may not do this: allow it dynamodb:GetItem, BatchGetItem, PutItem, UpdateItem, Query "
+     "and DescribeTable on the table and its index."},
     {"AccessDenied", Code::denied, Retry::safe, "The key may not do this."},
     {"OptInRequired", Code::denied, Retry::safe, "The account has no subscription to DynamoDB."},
     {"NotAuthorized", Code::denied, Retry::safe, "The key may not do this."},

@@ -66,9 +66,10 @@ std::optional<std::vector<std::uint32_t>> frames_of(const json::object& item) {
   return frames;
 }
 
-std::optional<std::map<std::string, std::string>> attributes_of(const json::object& item) {
+std::optional<std::map<std::string, std::string>> texts_of(const json::object& item,
+                                                           std::string_view name) {
   std::map<std::string, std::string> attributes;
-  const json::value* found = item.if_contains("attributes");
+  const json::value* found = item.if_contains(name);
   if (found == nullptr) return attributes;
   const json::object* typed_map = found->if_object();
   const json::value* map = typed_map == nullptr ? nullptr : typed_map->if_contains("M");
@@ -79,6 +80,35 @@ std::optional<std::map<std::string, std::string>> attributes_of(const json::obje
     attributes.emplace(member.key(), std::move(*text));
   }
   return attributes;
+}
+
+void put_texts(json::object& item, std::string_view name,
+               const std::map<std::string, std::string>& texts) {
+  if (texts.empty()) return;
+  json::object members;
+  for (const auto& [key, text] : texts) members[key] = dynamodb_text(text);
+  item[name] = json::object{{"M", std::move(members)}};
+}
+
+// Clocks may step back, so it may be less than none.
+void put_distance(json::object& item, std::string_view name,
+                  const std::optional<core::WallTime>& time, core::WallTime from) {
+  if (time) item[name] = number_text(std::to_string((*time - from).count()));
+}
+
+// false: there is a value, and it is no time.
+bool read_distance(const json::object& item, std::string_view name, core::WallTime from,
+                   std::optional<core::WallTime>& time) {
+  const json::value* found = item.if_contains(name);
+  if (found == nullptr) return true;
+  const auto digits = typed(*found, "N");
+  if (!digits) return false;
+  std::int64_t distance = 0;
+  const auto [end, error] =
+      std::from_chars(digits->data(), digits->data() + digits->size(), distance);
+  if (error != std::errc{} || end != digits->data() + digits->size()) return false;
+  time = from + std::chrono::microseconds(distance);
+  return true;
 }
 
 std::size_t value_bytes(const json::object& value);
@@ -152,7 +182,7 @@ json::object dynamodb_key(std::string_view bucket, std::string_view id) {
   return {{kBucket, dynamodb_text(bucket)}, {kId, dynamodb_text(id)}};
 }
 
-Result<json::object> item_of(const MetadataRow& row) {
+Result<json::object> item_of(const MetadataRow& row, std::uint64_t feed_after) {
   const core::Envelope& envelope = row.envelope;
   const std::string bucket = bucket_of(envelope.id);
   json::object item = dynamodb_key(bucket, envelope.id.str());
@@ -176,7 +206,12 @@ Result<json::object> item_of(const MetadataRow& row) {
     item["frames"] = json::object{{"L", std::move(frames)}};
   }
   put_text(item, "object_key", row.object_key);
-  put_text(item, "object_location", row.object_location);
+  const std::string& location = row.object_location;
+  if (!row.object_key.empty() && location.ends_with(row.object_key)) {
+    put_text(item, "object_base", location.substr(0, location.size() - row.object_key.size()));
+  } else {
+    put_text(item, "object_location", location);
+  }
   put_text(item, "object_version", row.object_version);
   item["partition"] = dynamodb_number(envelope.partition);
   put_text(item, "position", row.position);
@@ -184,12 +219,12 @@ Result<json::object> item_of(const MetadataRow& row) {
   item["attempts"] = dynamodb_number(row.attempts);
   put_text(item, "durability", envelope.durability);
   put_text(item, "idempotency_key", envelope.idempotency_key);
-  if (!envelope.attributes.empty()) {
-    json::object attributes;
-    for (const auto& [name, value] : envelope.attributes) attributes[name] = dynamodb_text(value);
-    item["attributes"] = json::object{{"M", std::move(attributes)}};
-  }
+  put_texts(item, "attributes", envelope.attributes);
+  put_texts(item, "context", envelope.context);
+  put_distance(item, "started_us", row.started_at, envelope.received_at);
+  put_distance(item, "archived_us", row.archived_at, envelope.received_at);
   put_text(item, "indexed_at", core::format_time(row.indexed_at));
+  item[kFeedAfter] = dynamodb_number(feed_after);
 
   const std::size_t bytes = item_bytes(item);
   if (bytes <= kItemBytesMax && text_of(item, kTenantBucket)->size() <= kIndexKeyBytesMax) {
@@ -215,7 +250,8 @@ Result<MetadataRow> row_of_item(const json::object& item) {
   const auto sha256 = core::Sha256::from_hex(text("sha256"));
   const auto stored_sha256 = core::Sha256::from_hex(text("stored_sha256"));
   auto frames = frames_of(item);
-  auto attributes = attributes_of(item);
+  auto attributes = texts_of(item, "attributes");
+  auto context = texts_of(item, "context");
   if (!id) return damaged("id");
   if (!received_at) return damaged("received_at");
   if (!indexed_at) return damaged("indexed_at");
@@ -223,6 +259,7 @@ Result<MetadataRow> row_of_item(const json::object& item) {
   if (!stored_sha256) return damaged("stored_sha256");
   if (!frames) return damaged("frames");
   if (!attributes) return damaged("attributes");
+  if (!context) return damaged("context");
   for (const std::string_view name :
        {"size", "stored_size", "data_offset", "partition", "attempts"}) {
     if (!number_of(item, name)) return damaged(name);
@@ -249,15 +286,23 @@ Result<MetadataRow> row_of_item(const json::object& item) {
   envelope.durability = text("durability");
   envelope.idempotency_key = text("idempotency_key");
   envelope.attributes = std::move(*attributes);
+  envelope.context = std::move(*context);
   row.stored_size = *number_of(item, "stored_size");
   row.stored_sha256 = *stored_sha256;
   row.data_offset = *number_of(item, "data_offset");
   row.object_key = text("object_key");
-  row.object_location = text("object_location");
+  row.object_location =
+      item.contains("object_base") ? text("object_base") + row.object_key : text("object_location");
   row.object_version = text("object_version");
   row.position = text("position");
   row.state = text("state");
   row.attempts = static_cast<std::uint32_t>(*number_of(item, "attempts"));
+  if (!read_distance(item, "started_us", envelope.received_at, row.started_at)) {
+    return damaged("started_us");
+  }
+  if (!read_distance(item, "archived_us", envelope.received_at, row.archived_at)) {
+    return damaged("archived_us");
+  }
   row.indexed_at = *indexed_at;
   return row;
 }

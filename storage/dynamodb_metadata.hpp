@@ -7,7 +7,7 @@
 //   request, for the same write units, but it has no conditions: a late second writer would
 //   overwrite a row, and TransactWriteItems costs twice the write units and is missing elsewhere.
 //   Success means that all rows are there; after a failure some may be, and the same insert
-//   completes them.
+//   completes them. Each row then gets its number (dynamodb_feed.hpp).
 // - An id that is there keeps its row. Where that row is of another payload, a line in the log says
 // so.
 // - The table's version is looked at before it is first used, and after each refusal. A refusal
@@ -25,6 +25,7 @@
 #include "core/ports/metadata_store.hpp"
 #include "storage/dynamodb_client.hpp"
 #include "storage/dynamodb_directory.hpp"
+#include "storage/dynamodb_feed.hpp"
 
 namespace daybook::storage {
 
@@ -41,6 +42,12 @@ class DynamodbMetadata final : public core::MetadataStore {
   core::Task<core::Result<std::vector<core::MetadataRow>>> scan(std::optional<core::RecordId> after,
                                                                 std::uint32_t limit,
                                                                 core::Deadline deadline) override;
+  core::Task<core::Result<std::vector<core::FeedEntry>>> feed(std::uint64_t after,
+                                                              std::uint32_t limit,
+                                                              core::Deadline deadline) override;
+  core::Task<core::Result<core::FeedBounds>> feed_bounds(core::Deadline deadline) override;
+  core::Task<core::Result<std::uint64_t>> feed_before(core::WallTime since,
+                                                      core::Deadline deadline) override;
   // Reads the table's version, and until they were once in order its keys and index. Writes
   // nothing, so a key that may read but not write is found by the first insert.
   core::Task<core::Result<void>> probe(core::Deadline deadline) override;
@@ -56,17 +63,23 @@ class DynamodbMetadata final : public core::MetadataStore {
   // Shared by the puts of one insert: after the first that failed no other is begun, so that a
   // service that is away is not asked once for each row.
   using FirstFailure = std::shared_ptr<std::optional<core::Error>>;
-  core::Task<core::Result<void>> put_unless(FirstFailure failure, core::MetadataRow row,
-                                            core::Deadline deadline);
-  core::Task<core::Result<void>> put(core::MetadataRow row, core::Deadline deadline);
-  core::Task<core::Result<std::optional<core::MetadataRow>>> get(core::RecordId id,
-                                                                 core::Deadline deadline);
+  // What is to be published, if anything.
+  using Put = core::Result<std::optional<DynamodbCandidate>>;
+  core::Task<Put> put_unless(FirstFailure failure, core::MetadataRow row, std::uint64_t feed_after,
+                             core::Deadline deadline);
+  core::Task<Put> put(core::MetadataRow row, std::uint64_t feed_after, core::Deadline deadline);
+  Put there_already(const core::MetadataRow& row, const boost::json::object& item);
+  core::Task<core::Result<boost::json::object>> get(core::RecordId id, core::Deadline deadline);
+  core::Task<core::Result<std::vector<core::FeedEntry>>> read_feed(std::uint64_t after,
+                                                                   std::uint32_t limit,
+                                                                   core::Deadline deadline);
   core::Task<core::Result<void>> make_sure(core::Deadline deadline);
   template <class T>
   core::Result<T> noted(core::Result<T> outcome);
 
   std::unique_ptr<DynamodbClient> client_;
   DynamodbDirectory directory_;
+  DynamodbFeed feed_;
   bool version_seen_ = false;
   bool shape_seen_ = false;
   std::uint64_t contradictions_ = 0;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
+#include <set>
 #include <utility>
 
 #include <boost/json.hpp>
@@ -99,6 +101,59 @@ json::object query_of(const DynamodbRange& range) {
   query["ExpressionAttributeValues"] = std::move(values);
   query["ScanIndexForward"] = !range.newest_first;
   return query;
+}
+
+// Records in one BatchGetItem: usual ones are 50 KB together.
+constexpr std::size_t kRowsAtOnce = 50;
+
+constexpr core::Duration kLeftOutPause = std::chrono::milliseconds(20);
+
+using FoundRows = std::map<core::RecordId, MetadataRow>;
+
+// Of the ids from `first` to `end`, without repetition. What the service leaves out of an answer it
+// is asked for again; an answer that is too large to be taken is asked for in halves.
+core::Task<Result<FoundRows>> read_batch(DynamodbClient& client,
+                                         const std::vector<core::RecordId>& ids, std::size_t first,
+                                         std::size_t end, Deadline deadline) {
+  json::array keys;
+  for (std::size_t i = first; i < end; ++i) {
+    keys.push_back(dynamodb_key(bucket_of(ids[i]), ids[i].str()));
+  }
+  json::object tables{
+      {client.table(), json::object{{"Keys", std::move(keys)}, {"ConsistentRead", true}}}};
+  FoundRows rows;
+  while (!tables.empty()) {
+    auto answer =
+        co_await client.call("BatchGetItem", json::object{{"RequestItems", tables}}, deadline);
+    if (!answer && answer.error().code == Code::too_large && end - first > 1) {
+      const std::size_t middle = first + (end - first) / 2;
+      auto left = co_await read_batch(client, ids, first, middle, deadline);
+      if (!left) co_return left;
+      auto right = co_await read_batch(client, ids, middle, end, deadline);
+      if (right) left->merge(std::move(*right));
+      if (!right) co_return right;
+      co_return left;
+    }
+    if (!answer) co_return pass(std::move(answer));
+    const json::value* found = answer->if_contains("Responses");
+    const json::object* of_tables = found == nullptr ? nullptr : found->if_object();
+    const json::value* items =
+        of_tables == nullptr ? nullptr : of_tables->if_contains(client.table());
+    if (items == nullptr || !items->is_array()) {
+      co_return core::fail(Code::misconfigured, Origin::metadata, Retry::safe,
+                           "The answer to a BatchGetItem has no Responses; check "
+                           "metadata.dynamodb_endpoint.");
+    }
+    for (const json::value& item : items->get_array()) {
+      auto row = row_of_item(item.is_object() ? item.get_object() : json::object());
+      if (!row) co_return pass(std::move(row));
+      rows.insert_or_assign(row->envelope.id, std::move(*row));
+    }
+    const json::value* rest = answer->if_contains("UnprocessedKeys");
+    tables = rest != nullptr && rest->is_object() ? rest->get_object() : json::object();
+    if (!tables.empty()) co_await client.runtime().sleep(kLeftOutPause);
+  }
+  co_return rows;
 }
 
 // One shard of one window.
@@ -223,6 +278,29 @@ core::Task<Result<std::vector<MetadataRow>>> read_range(DynamodbClient& client,
     if (page.size() == range.limit) break;
   }
   co_return page;
+}
+
+core::Task<Result<std::vector<std::optional<MetadataRow>>>> read_rows(
+    DynamodbClient& client, std::vector<core::RecordId> ids, Deadline deadline) {
+  const std::set<core::RecordId> each(ids.begin(), ids.end());  // a key may be asked for only once
+  const std::vector<core::RecordId> asked(each.begin(), each.end());
+  std::vector<core::Task<Result<FoundRows>>> reads;
+  for (std::size_t first = 0; first < asked.size(); first += kRowsAtOnce) {
+    reads.push_back(
+        read_batch(client, asked, first, std::min(first + kRowsAtOnce, asked.size()), deadline));
+  }
+  FoundRows all;
+  for (auto& found :
+       co_await side_by_side(client.runtime(), std::move(reads), client.connections())) {
+    if (!found) co_return pass(std::move(found));
+    all.merge(std::move(*found));
+  }
+  std::vector<std::optional<MetadataRow>> rows(ids.size());
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const auto found = all.find(ids[i]);
+    if (found != all.end()) rows[i] = found->second;
+  }
+  co_return rows;
 }
 
 }  // namespace daybook::storage

@@ -31,4 +31,8 @@ core::Task<core::Result<std::vector<core::MetadataRow>>> read_range(DynamodbClie
                                                                     DynamodbRange range,
                                                                     core::Deadline deadline);
 
+// In the order of the ids; nullopt where there is no row.
+core::Task<core::Result<std::vector<std::optional<core::MetadataRow>>>> read_rows(
+    DynamodbClient& client, std::vector<core::RecordId> ids, core::Deadline deadline);
+
 }  // namespace daybook::storage

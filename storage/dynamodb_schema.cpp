@@ -5,7 +5,9 @@
 
 #include <boost/json.hpp>
 
+#include "storage/dynamodb_feed.hpp"
 #include "storage/dynamodb_items.hpp"
+#include "storage/dynamodb_reader.hpp"
 
 namespace daybook::storage {
 namespace {
@@ -22,6 +24,9 @@ using core::SchemaStatus;
 // Between two looks at a table that is being made; doubles each time.
 constexpr core::Duration kFirstPause = std::chrono::milliseconds(25);
 constexpr core::Duration kLongestPause = std::chrono::seconds(2);
+
+// Rows that are published in one go.
+constexpr std::uint32_t kRowsAtOnce = 2 * kFeedPageIds;
 
 constexpr char kMigrate[] = "run `daybook metadata migrate`";
 
@@ -114,23 +119,35 @@ std::string sentence_of(Shape shape, const std::string& table) {
   return "";
 }
 
-// 0: nobody wrote one.
-core::Task<Result<std::int64_t>> version_of(DynamodbClient& client, Deadline deadline) {
+struct Version {
+  std::int64_t number = 0;  // 0: nobody wrote one
+  bool unfinished = false;  // its feed is still being made
+
+  [[nodiscard]] bool usable() const { return number == kDynamodbSchemaVersion && !unfinished; }
+};
+
+core::Task<Result<Version>> version_of(DynamodbClient& client, Deadline deadline) {
   json::object request;
   request["Key"] = dynamodb_key("schema", "version");
   request["ConsistentRead"] = true;
   const auto answer = co_await client.call("GetItem", std::move(request), deadline);
   if (!answer) co_return pass(answer);
   const json::value* item = answer->if_contains("Item");
-  if (item == nullptr || !item->is_object()) co_return 0;
-  co_return static_cast<std::int64_t>(number_of(item->get_object(), "number").value_or(0));
+  if (item == nullptr || !item->is_object()) co_return Version{};
+  const json::object& version = item->get_object();
+  co_return Version{static_cast<std::int64_t>(number_of(version, "number").value_or(0)),
+                    version.contains("unfinished")};
 }
 
-std::string sentence_of_version(std::int64_t version, const std::string& table) {
-  if (version > kDynamodbSchemaVersion) {
-    return "The table " + table + " has schema version " + std::to_string(version) +
+std::string sentence_of_version(Version version, const std::string& table) {
+  if (version.number > kDynamodbSchemaVersion) {
+    return "The table " + table + " has schema version " + std::to_string(version.number) +
            ", this program knows " + std::to_string(kDynamodbSchemaVersion) +
            ": use the newer Daybook that made it.";
+  }
+  if (version.number != 0 && version.number < kDynamodbSchemaVersion) {
+    return "The table " + table + " has schema version " + std::to_string(version.number) +
+           ", this program needs " + std::to_string(kDynamodbSchemaVersion) + ": " + kMigrate + ".";
   }
   return "The table " + table + " was not finished by Daybook: " + kMigrate + ".";
 }
@@ -181,7 +198,7 @@ core::Task<Result<Shape>> look_for(DynamodbClient& client, Deadline deadline) {
 core::Task<Result<void>> check_dynamodb_version(DynamodbClient& client, Deadline deadline) {
   const auto version = co_await version_of(client, deadline);
   if (!version) co_return pass(version);
-  if (*version == kDynamodbSchemaVersion) co_return Result<void>{};
+  if (version->usable()) co_return Result<void>{};
   co_return misconfigured(sentence_of_version(*version, client.table()));
 }
 
@@ -208,10 +225,10 @@ core::Task<Result<SchemaStatus>> DynamodbSchema::status(Deadline deadline) {
   }
   const auto version = co_await version_of(*client_, deadline);
   if (!version) co_return pass(version);
-  status.version = *version;
-  if (*version > kDynamodbSchemaVersion) {
+  status.version = version->number;
+  if (version->number > kDynamodbSchemaVersion) {
     status.state = SchemaState::newer;
-  } else if (*version == kDynamodbSchemaVersion && *shape == Shape::ready) {
+  } else if (version->usable() && *shape == Shape::ready) {
     status.state = SchemaState::current;
     co_return status;
   } else {
@@ -227,6 +244,7 @@ core::Task<Result<std::vector<std::string>>> DynamodbSchema::migrate(bool dry_ru
   auto shape = co_await look_for(*client_, deadline);
   if (!shape) co_return pass(shape);
   if (*shape == Shape::foreign) co_return misconfigured(sentence_of(*shape, client_->table()));
+  Version version;
   if (*shape == Shape::missing) {
     steps.push_back("make the table " + client_->table() + " with its index " + kByTenant +
                     ", capacity on demand");
@@ -235,12 +253,13 @@ core::Task<Result<std::vector<std::string>>> DynamodbSchema::migrate(bool dry_ru
       if (!made) co_return pass(made);
     }
   } else {
-    auto version = co_await version_of(*client_, deadline);
-    if (!version) co_return pass(version);
-    if (*version > kDynamodbSchemaVersion) {
-      co_return misconfigured(sentence_of_version(*version, client_->table()));
+    const auto found = co_await version_of(*client_, deadline);
+    if (!found) co_return pass(found);
+    version = *found;
+    if (version.number > kDynamodbSchemaVersion) {
+      co_return misconfigured(sentence_of_version(version, client_->table()));
     }
-    if (*version == kDynamodbSchemaVersion && *shape == Shape::ready) co_return steps;
+    if (version.usable() && *shape == Shape::ready) co_return steps;
     if (*shape == Shape::no_index) {
       steps.push_back("add the index " + std::string(kByTenant) + " to " + client_->table());
       if (!dry_run) {
@@ -250,6 +269,8 @@ core::Task<Result<std::vector<std::string>>> DynamodbSchema::migrate(bool dry_ru
     }
     if (*shape == Shape::being_made) steps.push_back("wait until the index is ACTIVE");
   }
+  const bool has_rows = version.number != 0 && !version.usable();
+  if (has_rows) steps.emplace_back("publish the records that are there, in the order of their ids");
   steps.push_back("write the schema version " + std::to_string(kDynamodbSchemaVersion));
   if (dry_run) co_return steps;
   for (core::Duration pause = kFirstPause; *shape != Shape::ready;
@@ -258,9 +279,37 @@ core::Task<Result<std::vector<std::string>>> DynamodbSchema::migrate(bool dry_ru
     shape = co_await look_for(*client_, deadline);
     if (!shape) co_return pass(shape);
   }
-  auto written = co_await write_version(deadline);
-  if (!written) co_return pass(written);
+  auto made = co_await make_feed_head(*client_, deadline);
+  // From now on a program of the version before refuses: its records would get no number.
+  if (made && has_rows) made = co_await write_version(true, deadline);
+  if (made && has_rows) made = co_await publish_old(deadline);
+  if (made) made = co_await write_version(false, deadline);
+  if (!made) co_return pass(made);
   co_return steps;
+}
+
+// Goes on behind the last record that has a number, so it may be broken off, and two may do it.
+core::Task<Result<void>> DynamodbSchema::publish_old(Deadline deadline) {
+  DynamodbDirectory directory(*client_);
+  DynamodbFeed feed(*client_);
+  bool more = true;
+  while (more) {
+    auto after = co_await feed.last_record(deadline);
+    if (!after) co_return pass(after);
+    for (bool alone = true; more && alone;) {
+      auto rows =
+          co_await read_range(*client_, directory, range_after(*after, kRowsAtOnce), deadline);
+      if (!rows) co_return pass(std::move(rows));
+      more = rows->size() == kRowsAtOnce;
+      if (rows->empty()) break;
+      after = rows->back().envelope.id;
+      const auto appended = co_await feed.append_old(std::move(*rows), deadline);
+      if (!appended) co_return pass(appended);
+      alone = *appended;
+      more = more || !alone;
+    }
+  }
+  co_return Result<void>{};
 }
 
 core::Task<Result<void>> DynamodbSchema::make(std::string operation, Deadline deadline) {
@@ -271,8 +320,9 @@ core::Task<Result<void>> DynamodbSchema::make(std::string operation, Deadline de
   co_return Result<void>{};
 }
 
-core::Task<Result<void>> DynamodbSchema::write_version(Deadline deadline) {
+core::Task<Result<void>> DynamodbSchema::write_version(bool unfinished, Deadline deadline) {
   json::object item = dynamodb_key("schema", "version");
+  if (unfinished) item["unfinished"] = json::object{{"BOOL", true}};
   item["number"] = dynamodb_number(static_cast<std::uint64_t>(kDynamodbSchemaVersion));
   json::object request;
   request["Item"] = std::move(item);

@@ -2,7 +2,7 @@
 // layout is dynamodb_items.hpp's. I/O thread only.
 //
 // A table is ours and ready when its keys are ours, the index by_tenant is ACTIVE and the item
-// `schema` has this program's version, which is written last.
+// `schema` has this program's version and is not marked unfinished, which is written last.
 #pragma once
 
 #include <memory>
@@ -21,14 +21,15 @@ class DynamodbSchema final : public core::MetadataSchema {
   // rows stays unset: counting reads, and pays for, the whole table.
   core::Task<core::Result<core::SchemaStatus>> status(core::Deadline deadline) override;
   // Makes the table with capacity on demand, or adds the index to a table that lacks it, and waits
-  // until both are ACTIVE.
+  // until both are ACTIVE. A table of version 1 gets its feed.
   core::Task<core::Result<std::vector<std::string>>> migrate(bool dry_run,
                                                              core::Deadline deadline) override;
   [[nodiscard]] std::string describe() const override { return client_->describe(); }
 
  private:
   core::Task<core::Result<void>> make(std::string operation, core::Deadline deadline);
-  core::Task<core::Result<void>> write_version(core::Deadline deadline);
+  core::Task<core::Result<void>> publish_old(core::Deadline deadline);
+  core::Task<core::Result<void>> write_version(bool unfinished, core::Deadline deadline);
 
   std::unique_ptr<DynamodbClient> client_;
 };

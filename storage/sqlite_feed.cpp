@@ -22,7 +22,7 @@ using core::Retry;
 constexpr std::string_view kReadHead = "SELECT last, published_at FROM feed_head";
 constexpr std::string_view kWriteHead = "UPDATE feed_head SET last = ?, published_at = ?";
 constexpr std::string_view kPublish =
-    "INSERT INTO feed (sequence, id, published_at) VALUES (?, ?, ?)";
+    "INSERT INTO feed (sequence, id, published_at) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING";
 // Where everything was deleted, the first that will be kept is the next.
 constexpr std::string_view kReadBounds =
     "SELECT feed, coalesce((SELECT min(sequence) FROM feed), last + 1), last FROM feed_head";
@@ -86,11 +86,13 @@ Result<void> publish(SqliteConnection& connection,
     head->published_at =
         std::max(head->published_at, core::format_time(std::max(now, row->envelope.received_at)));
     const std::string id = row->envelope.id.str();
-    statement.bind(++head->last);
+    statement.bind(head->last + 1);
     statement.bind(id);
     statement.bind(head->published_at);
     if (auto done = statement.step(); !done) return pass(done);
     statement.reset();
+    // A record that was deleted by hand and came back has its number.
+    head->last += connection.changed_rows();
   }
   return write_head(connection, *head);
 }

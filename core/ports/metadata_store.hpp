@@ -4,6 +4,8 @@
 // - insert has made all rows durable when it returns success. After a failure some of them may be
 //   there, each whole, and the same insert again completes them: a row whose id is there already
 //   changes nothing and is no error.
+// - A row that is new gets the next number of the feed before insert returns success; one that is
+//   there already gets none. A row is found and listed no later than it is in the feed.
 // - Errors have origin metadata. Locked or unreachable: Code::unavailable, retry safe.
 #pragma once
 
@@ -44,8 +46,8 @@ struct MetadataQuery {
   std::uint32_t limit = 100;             // 1 .. limits::kPageRecordsMax
 };
 
-// One line of the feed. Every row gets the next number when it is inserted, in the transaction that
-// makes it visible: whoever has read the feed up to a number has missed nothing before it.
+// One line of the feed. Whoever has read it up to a number has missed nothing before it: an entry
+// is visible only when all before it are.
 struct FeedEntry {
   std::uint64_t sequence = 0;  // 1, 2, 3, … without a gap
   WallTime published_at{};     // never earlier than its predecessor's, nor than received_at
@@ -69,14 +71,15 @@ class MetadataStore {
   // Fewer than limit (1 .. limits::kPageRecordsMax): there are no more.
   virtual Task<Result<std::vector<MetadataRow>>> scan(std::optional<RecordId> after,
                                                       std::uint32_t limit, Deadline deadline) = 0;
-  // The feed's entries after `after`, ascending. Fewer than limit (1 .. limits::kPageRecordsMax):
-  // there are no more yet.
+  // The feed's entries after `after`, ascending, from the oldest that is kept. Fewer than limit
+  // (1 .. limits::kPageRecordsMax): there are no more yet. A record that somebody deleted from the
+  // store by hand is left out.
   virtual Task<Result<std::vector<FeedEntry>>> feed(std::uint64_t after, std::uint32_t limit,
-                                                    Deadline deadline);
-  virtual Task<Result<FeedBounds>> feed_bounds(Deadline deadline);
+                                                    Deadline deadline) = 0;
+  virtual Task<Result<FeedBounds>> feed_bounds(Deadline deadline) = 0;
   // The number to read after, to get everything published at `since` or later and so everything
   // received then or later.
-  virtual Task<Result<std::uint64_t>> feed_before(WallTime since, Deadline deadline);
+  virtual Task<Result<std::uint64_t>> feed_before(WallTime since, Deadline deadline) = 0;
   virtual Task<Result<void>> probe(Deadline deadline) = 0;
   [[nodiscard]] virtual std::string describe() const = 0;  // for people
   // Rows that came again with other content since the start; 0 where it is not looked at.

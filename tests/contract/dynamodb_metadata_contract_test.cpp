@@ -1,5 +1,6 @@
-// The metadata store contract, and what is DynamoDB's own, on two services that speak its API. The
-// suites have the service's name in theirs, so that one process can run them all on one server.
+// The metadata store contract, that of its feed, and what is DynamoDB's own, on two services that
+// speak its API. The suites have the service's name in theirs, so that one process can run them all
+// on one server.
 #include <boost/json.hpp>
 #include <gtest/gtest.h>
 
@@ -7,7 +8,7 @@
 #include "storage/dynamodb_metadata.hpp"
 #include "storage/dynamodb_schema.hpp"
 #include "tests/contract/dynamodb_server.hpp"
-#include "tests/contract/metadata_store_contract.hpp"
+#include "tests/contract/metadata_feed_contract.hpp"
 #include "tests/unit/io/run_on_io.hpp"
 
 namespace daybook::tests {
@@ -20,6 +21,7 @@ using core::SchemaState;
 class DynamodbFixture {
  public:
   core::MetadataStore& store() { return *store_; }
+  core::MetadataStore& other_store() { return *other_; }
   void run(core::Task<> task) { run_on_io(runtime_, std::move(task)); }
 
  protected:
@@ -29,12 +31,14 @@ class DynamodbFixture {
     storage::DynamodbSchema schema(server.client(runtime_, client->table()));
     const auto steps = run_on_io(runtime_, schema.migrate(false, soon()));
     if (!steps) throw std::runtime_error(steps.error().detail);
+    other_ = std::make_unique<storage::DynamodbMetadata>(server.client(runtime_, client->table()));
     store_ = std::make_unique<storage::DynamodbMetadata>(std::move(client));
   }
 
  private:
   io::IoRuntime runtime_;
   std::unique_ptr<storage::DynamodbMetadata> store_;
+  std::unique_ptr<storage::DynamodbMetadata> other_;
 };
 
 struct DynaliteFixture : DynamodbFixture {
@@ -153,5 +157,7 @@ TEST_F(MotoSchema, without_its_index_gets_it) {
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Dynalite, MetadataStoreContract, DynaliteFixture);
 INSTANTIATE_TYPED_TEST_SUITE_P(Moto, MetadataStoreContract, MotoFixture);
+INSTANTIATE_TYPED_TEST_SUITE_P(Dynalite, MetadataFeedContract, DynaliteFixture);
+INSTANTIATE_TYPED_TEST_SUITE_P(Moto, MetadataFeedContract, MotoFixture);
 
 }  // namespace daybook::tests

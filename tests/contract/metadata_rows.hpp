@@ -23,6 +23,8 @@ inline core::MetadataRow full_row(core::RecordId id, core::WallTime received_at)
   row.envelope.subject = "user/42";
   row.envelope.event_time = received_at - std::chrono::microseconds(1'234'567);
   row.envelope.attributes = {{"traceparent", "00-abc-def-01"}, {"zone", "eu"}};
+  row.envelope.context = {
+      {"door", "records"}, {"peer", "192.0.2.7"}, {"header.x-\"a\"", "\xC3\xBC"}};
   row.envelope.content_type = "application/json; charset=utf-8";
   row.envelope.size = 2 * core::limits::kBlockBytes + 5;
   row.envelope.sha256 = core::sha256(core::as_bytes("payload"));
@@ -40,6 +42,8 @@ inline core::MetadataRow full_row(core::RecordId id, core::WallTime received_at)
   row.position = "1795233906123-0";
   row.attempts = 2;
   row.state = "indexed";
+  row.started_at = received_at - std::chrono::microseconds(3);  // another node's clock
+  row.archived_at = received_at + std::chrono::microseconds(6'123'456);
   row.indexed_at = received_at + std::chrono::microseconds(7'000'001);
   return row;
 }

@@ -148,6 +148,8 @@ TEST_F(PostgresqlFeed, goes_on_where_old_entries_or_records_were_deleted) {
   EXPECT_EQ(run_on_io(runtime_, metadata->feed_bounds(soon()))->first, 4);
   psql("DELETE FROM daybook_records WHERE id = '" + rows[5].envelope.id.str() + "'");
   EXPECT_EQ(feed_of(*metadata, 4, 2).size(), 2) << "a page that is short is the last";
+  ASSERT_TRUE(insert(*metadata, {rows[5]})) << "and it may come back";
+  EXPECT_EQ(feed_of(*metadata, 5)[0].row, rows[5]);
   psql("DELETE FROM daybook_feed; DELETE FROM daybook_records");
   const auto bounds = run_on_io(runtime_, metadata->feed_bounds(soon())).value();
   EXPECT_EQ(bounds.first, 11);

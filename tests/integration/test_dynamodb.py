@@ -204,7 +204,7 @@ class SetUpWrongly(DynamodbTest):
         again = self.command("metadata", "migrate")
         self.assertEqual(again.returncode, 0, again.stdout + again.stderr)
         self.assertIn("nothing to do", again.stderr)
-        self.assertIn("current, version 1 of 1", self.command("metadata", "status").stdout)
+        self.assertIn("current, version 2 of 2", self.command("metadata", "status").stdout)
         self.assertEqual(self.doctor()["verdict"], "ok")
         for receipt in receipts:
             self.wait_state(receipt["id"])
@@ -251,10 +251,10 @@ class SetUpWrongly(DynamodbTest):
         settings = {"metadata.dynamodb_table": "newer"}
         self.assertEqual(self.command("metadata", "migrate", settings=settings).returncode, 0)
         self.dynalite.call("PutItem", {"TableName": "newer", "Item": {
-            "bucket": {"S": "schema"}, "id": {"S": "version"}, "number": {"N": "2"}}})
+            "bucket": {"S": "schema"}, "id": {"S": "version"}, "number": {"N": "3"}}})
         found = self.doctor(settings=settings)
         self.assertEqual(found["verdict"], "fail")
-        self.assertIn("version 2", found["detail"])
+        self.assertIn("version 3", found["detail"])
         self.assertEqual(self.command("metadata", "migrate", settings=settings).returncode, 1)
 
 

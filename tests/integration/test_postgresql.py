@@ -281,7 +281,7 @@ class Postgresql(unittest.TestCase):
         self.assertEqual(json.loads(status.stdout)["state"], "current")
         self.assertEqual(
             self.server.psql("SELECT version FROM daybook_schema_versions ORDER BY 1", schema),
-            "0\n1\n")
+            "0\n1\n2\n")
 
     def test_rows_move_from_sqlite_while_records_come_in_and_back(self):
         schema = self.schema()

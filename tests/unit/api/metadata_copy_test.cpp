@@ -38,6 +38,18 @@ class HookedStore final : public core::MetadataStore {
     }
     co_return co_await memory.scan(after, limit, deadline);
   }
+  core::Task<core::Result<std::vector<core::FeedEntry>>> feed(std::uint64_t after,
+                                                              std::uint32_t limit,
+                                                              core::Deadline deadline) override {
+    return memory.feed(after, limit, deadline);
+  }
+  core::Task<core::Result<core::FeedBounds>> feed_bounds(core::Deadline deadline) override {
+    return memory.feed_bounds(deadline);
+  }
+  core::Task<core::Result<std::uint64_t>> feed_before(core::WallTime since,
+                                                      core::Deadline deadline) override {
+    return memory.feed_before(since, deadline);
+  }
   core::Task<core::Result<void>> probe(core::Deadline deadline) override {
     return memory.probe(deadline);
   }
@@ -93,6 +105,8 @@ TEST_F(MetadataCopy, copies_every_row_over_pages_and_may_be_repeated) {
     EXPECT_EQ(report->equal, 1000);
     EXPECT_EQ(report->late + report->different_count + report->only_in_target, 0);
     EXPECT_EQ(all(to_), all(from_));
+    // The target's own feed, each record once.
+    EXPECT_EQ(runtime_.run(to_.feed_bounds(core::Deadline::max()))->last, 1000);
   }
 }
 

@@ -3,19 +3,13 @@
 #include "storage/dynamodb_client.hpp"
 
 #include <atomic>
-#include <mutex>
 
-#include <boost/crc.hpp>
 #include <boost/json.hpp>
 #include <gtest/gtest.h>
 
 #include "storage/dynamodb_errors.hpp"
-#include "storage/dynamodb_items.hpp"
-#include "storage/dynamodb_metadata.hpp"
-#include "tests/contract/metadata_rows.hpp"
 #include "tests/contract/payloads.hpp"
-#include "tests/unit/io/run_on_io.hpp"
-#include "tests/unit/io/scripted_server.hpp"
+#include "tests/unit/storage/dynamodb_table.hpp"
 
 namespace daybook::storage {
 namespace {
@@ -23,133 +17,13 @@ namespace {
 namespace json = boost::json;
 using core::Code;
 using core::Retry;
-using tests::Peer;
 using namespace std::chrono_literals;
 
-std::string answer(int status, const std::string& body, const std::string& crc32 = "") {
-  boost::crc_32_type sum;
-  sum.process_bytes(body.data(), body.size());
-  return "HTTP/1.1 " + std::to_string(status) +
-         " Words\r\nx-amz-crc32: " + (crc32.empty() ? std::to_string(sum.checksum()) : crc32) +
-         "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
-}
-std::string refusal(const std::string& type, int status = 400, const std::string& message = "") {
-  return answer(status, R"({"__type":"com.amazonaws.dynamodb.v20120810#)" + type +
-                            R"(","message":")" + message + R"("})");
-}
-
-// operation, body -> answer; "" closes the connection.
-using Answering = std::function<std::string(const std::string&, const json::object&)>;
-
-class Bench {
- public:
-  explicit Bench(Answering answering)
-      : server_([this, answering = std::move(answering)](Peer& peer) {
-          for (;;) {
-            const auto [head, body] = peer.read_request();
-            if (head.empty()) return;
-            const std::string target = "DynamoDB_20120810.";
-            const std::size_t at = head.find(target) + target.size();
-            const std::string operation = head.substr(at, head.find('\r', at) - at);
-            std::string text;
-            {
-              const std::lock_guard lock(mutex_);
-              ++requests_;
-              last_head_ = head;
-              text = answering(operation, json::parse(body).get_object());
-            }
-            if (text.empty()) return;
-            peer.send(text);
-          }
-        }) {}
-  ~Bench() {
-    store_.reset();
-    client_.reset();
-  }
-
-  core::Result<json::object> call(std::chrono::milliseconds time = 10s) {
-    if (!client_) client_ = make_client();
-    return tests::run_on_io(runtime_, client_->call("GetItem", {}, tests::within(time)));
-  }
-  DynamodbMetadata& store() {
-    if (!store_) store_ = std::make_unique<DynamodbMetadata>(make_client());
-    return *store_;
-  }
-  template <class T>
-  T run(core::Task<T> task) {
-    return tests::run_on_io(runtime_, std::move(task));
-  }
-  [[nodiscard]] int requests() {
-    const std::lock_guard lock(mutex_);
-    return requests_;
-  }
-  [[nodiscard]] std::string last_head() {
-    const std::lock_guard lock(mutex_);
-    return last_head_;
-  }
-
- private:
-  std::unique_ptr<DynamodbClient> make_client() {
-    DynamodbClient::Settings settings;
-    settings.endpoint = "http://127.0.0.1:" + std::to_string(server_.port());
-    settings.region = "eu-central-1";
-    settings.table = "records";
-    settings.signer = std::make_shared<AwsSigner>(
-        runtime_, AwsCredentials::fixed(runtime_, {"AKID", "the-secret", "the-token"}));
-    settings.connections = 4;
-    return DynamodbClient::open(std::move(settings), runtime_).value();
-  }
-
-  std::mutex mutex_;
-  int requests_ = 0;
-  std::string last_head_;
-  tests::ScriptedServer server_;
-  io::IoRuntime runtime_;
-  std::unique_ptr<DynamodbClient> client_;
-  std::unique_ptr<DynamodbMetadata> store_;
-};
-
-const core::WallTime kNow = tests::wall_time(1'795'233'906'123'456);
-
-std::vector<core::MetadataRow> some_rows(std::size_t count) {
-  core::RecordIdGenerator ids;
-  std::vector<core::MetadataRow> rows;
-  for (std::size_t i = 0; i < count; ++i) rows.push_back(tests::bare_row(ids.next(kNow, 0), kNow));
-  return rows;
-}
-
-// A table of ours, as far as PutItem, GetItem and UpdateItem need one.
-class Table {
- public:
-  std::function<std::string(const std::string& operation, const std::string& id)> fault;
-  std::map<std::string, json::object> items;
-  std::map<std::string, int> counts;
-
-  std::string answer_to(const std::string& operation, const json::object& request) {
-    const json::object& key =
-        request.contains("Item") ? request.at("Item").get_object() : request.at("Key").get_object();
-    const std::string id = text_of(key, "id").value();
-    ++counts[operation];
-    if (fault) {
-      if (std::string text = fault(operation, id); !text.empty()) return text;
-    }
-    if (operation == "PutItem") {
-      const bool fresh = items.try_emplace(id, key).second;
-      return fresh ? answer(200, "{}") : refusal("ConditionalCheckFailedException");
-    }
-    if (operation == "GetItem" && id == "version") {
-      return answer(200, R"({"Item":{"number":{"N":"1"}}})");
-    }
-    const auto found = items.find(id);
-    if (operation != "GetItem" || found == items.end()) return answer(200, "{}");
-    return answer(200, json::serialize(json::object{{"Item", found->second}}));
-  }
-  Answering answering() {
-    return [this](const std::string& operation, const json::object& request) {
-      return answer_to(operation, request);
-    };
-  }
-};
+using tests::answer;
+using tests::Bench;
+using tests::refusal;
+using tests::some_rows;
+using tests::Table;
 
 TEST(DynamodbClient, signs_for_the_service_and_says_what_it_wants) {
   Bench bench([](const auto&, const json::object& request) {
@@ -249,7 +123,7 @@ TEST(DynamodbErrors, each_refusal_has_its_meaning_and_its_mend) {
        ""},
       {400, "UnrecognizedClientException", "", Code::denied, Retry::safe, "access_key"},
       {400, "InvalidSignatureException", "Signature expired", Code::denied, Retry::safe, "clock"},
-      {400, "AccessDeniedException", "", Code::denied, Retry::safe, "GetItem, PutItem"},
+      {400, "AccessDeniedException", "", Code::denied, Retry::safe, "BatchGetItem, PutItem"},
       {400, "ExpiredTokenException", "", Code::denied, Retry::safe, "renew"},
       {403, "", "", Code::denied, Retry::safe, "access_key"},
       {400, "ThrottlingException", "", Code::unavailable, Retry::safe, "capacity"},
@@ -295,11 +169,12 @@ TEST(DynamodbMetadata, an_insert_that_failed_in_part_is_completed_by_the_same_in
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().code, Code::unavailable);
   EXPECT_NE(failed.error().retry, Retry::never);
-  EXPECT_EQ(table.items.size(), 9U);
+  EXPECT_EQ(table.rows(), 9);
   busy = false;
   const auto done = bench.run(bench.store().insert(rows, tests::soon()));
   EXPECT_TRUE(done) << done.error().detail;
-  EXPECT_EQ(table.items.size(), 10U);
+  EXPECT_EQ(table.rows(), 10);
+  EXPECT_EQ(bench.run(bench.store().feed_bounds(tests::soon()))->last, 10);
 }
 
 TEST(DynamodbMetadata, a_row_whose_answer_was_lost_is_found_to_be_there) {
@@ -326,9 +201,10 @@ TEST(DynamodbMetadata, one_request_a_row_and_a_window_is_announced_once) {
   for (int batch = 0; batch < 5; ++batch) {
     ASSERT_TRUE(bench.run(bench.store().insert(some_rows(20), tests::soon())));
   }
-  EXPECT_EQ(table.counts["PutItem"], 100);
+  EXPECT_EQ(table.counts["PutItem"], 105);   // and a page of the feed for each batch
   EXPECT_EQ(table.counts["UpdateItem"], 2);  // the window, and the window of the tenant
-  EXPECT_EQ(table.counts["GetItem"], 1);     // the version
+  EXPECT_EQ(table.counts["GetItem"], 2);     // the version, and the head of the feed
+  EXPECT_EQ(table.counts["Query"], 1);       // its end
 }
 
 TEST(DynamodbMetadata, what_an_operator_must_mend_is_asked_for_once_a_second) {
@@ -372,12 +248,12 @@ TEST(DynamodbMetadata, works_again_after_a_refusal_and_announces_its_windows_ane
 TEST(DynamodbMetadata, a_newer_table_is_not_touched) {
   Bench bench([](const std::string& operation, const auto&) {
     EXPECT_EQ(operation, "GetItem");
-    return answer(200, R"({"Item":{"number":{"N":"2"}}})");
+    return answer(200, R"({"Item":{"number":{"N":"3"}}})");
   });
   const auto done = bench.run(bench.store().insert(some_rows(1), tests::soon()));
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().code, Code::misconfigured);
-  EXPECT_NE(done.error().detail.find("version 2"), std::string::npos);
+  EXPECT_NE(done.error().detail.find("version 3"), std::string::npos);
 }
 
 }  // namespace

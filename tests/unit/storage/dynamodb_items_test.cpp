@@ -26,7 +26,7 @@ core::MetadataRow full_row() {
 }
 
 TEST(DynamodbItems, keys_follow_from_the_id) {
-  const json::object item = item_of(full_row()).value();
+  const json::object item = item_of(full_row(), 7).value();
   EXPECT_EQ(text_of(item, "bucket"), "01a1f-6");  // 0xe modulo 8
   EXPECT_EQ(text_of(item, "id"), "01a1fc47-81b3-7000-801d-410dab708dfe");
   EXPECT_EQ(text_of(item, "tenant_bucket"), "bank#01a1f-6");
@@ -48,7 +48,7 @@ TEST(DynamodbItems, a_row_comes_back_from_its_json_as_it_went_in) {
   row.envelope.attributes["raw"] = std::string("\x80\x00\xFE", 3);
   row.envelope.attributes["empty"] = "";
   row.envelope.size = 18'446'744'073'709'551'615U;
-  const json::object item = item_of(row).value();
+  const json::object item = item_of(row, 7).value();
   const json::value wire = json::parse(json::serialize(item));
   EXPECT_TRUE(item.at("subject").get_object().contains("B"));
   const auto back = row_of_item(wire.get_object());
@@ -58,7 +58,7 @@ TEST(DynamodbItems, a_row_comes_back_from_its_json_as_it_went_in) {
 
 TEST(DynamodbItems, empty_texts_are_left_out) {
   const core::MetadataRow bare = tests::bare_row(full_row().envelope.id, kNow);
-  const json::object item = item_of(bare).value();
+  const json::object item = item_of(bare, 7).value();
   for (const char* name : {"source", "event_id", "event_time", "subject", "attributes"}) {
     EXPECT_FALSE(item.contains(name)) << name;
   }
@@ -66,7 +66,7 @@ TEST(DynamodbItems, empty_texts_are_left_out) {
 }
 
 TEST(DynamodbItems, an_unusable_value_is_named) {
-  const json::object whole = item_of(full_row()).value();
+  const json::object whole = item_of(full_row(), 7).value();
   const std::pair<const char*, const char*> cases[] = {
       {"id", R"({"S":"x"})"},
       {"sha256", R"({"S":"12"})"},
@@ -82,6 +82,9 @@ TEST(DynamodbItems, an_unusable_value_is_named) {
       {"frames", R"({"S":"1"})"},
       {"attributes", R"({"M":{"a":{"N":"1"}}})"},
       {"attributes", R"({"M":[]})"},
+      {"context", R"({"S":"x"})"},
+      {"started_us", R"({"S":"1"})"},
+      {"archived_us", R"({"N":"1.5"})"},
   };
   for (const auto& [name, value] : cases) {
     json::object item = whole;
@@ -103,7 +106,9 @@ TEST(DynamodbItems, a_usual_item_takes_one_write_unit) {
   core::MetadataRow row = full_row();
   row.object_key = "records/default/2026/11/21/04/01a1fc47-81b3-7000-801d-410dab708dfe.json.zst";
   row.object_location = "s3://company-audit-archive/" + row.object_key;
-  const std::size_t bytes = item_bytes(item_of(row).value());
+  row.envelope.context = {
+      {"door", "records"}, {"peer", "192.0.2.77:51423"}, {"user_agent", "curl/7.88.1"}};
+  const std::size_t bytes = item_bytes(item_of(row, 12'345'678).value());
   EXPECT_GT(bytes, 800U);
   EXPECT_LT(bytes, 1024U);
 }
@@ -117,10 +122,10 @@ TEST(DynamodbItems, the_largest_envelope_fits_and_what_does_not_is_refused_befor
         std::string(core::limits::kAttributeBytesMax, '\x01');
   }
   row.envelope.subject = std::string(core::limits::kEnvelopeBytesMax - 70'000, 'x');
-  EXPECT_TRUE(item_of(row));
+  EXPECT_TRUE(item_of(row, 7));
 
   row.envelope.subject = std::string(kItemBytesMax, 'x');
-  const auto refused = item_of(row);
+  const auto refused = item_of(row, 7);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::too_large);
   EXPECT_EQ(refused.error().retry, core::Retry::never);
@@ -128,7 +133,7 @@ TEST(DynamodbItems, the_largest_envelope_fits_and_what_does_not_is_refused_befor
 
   row = full_row();
   row.envelope.tenant = std::string(2048, 't');
-  EXPECT_FALSE(item_of(row));
+  EXPECT_FALSE(item_of(row, 7));
 }
 
 }  // namespace

@@ -116,6 +116,9 @@ TEST_F(SqliteFeed, goes_on_where_old_entries_or_records_were_deleted) {
   EXPECT_EQ(feed_of(*store)[0].sequence, 4);
   execute("DELETE FROM records WHERE id = '" + rows[5].envelope.id.str() + "'");
   EXPECT_EQ(run_task(store->feed(4, 2, soon()))->size(), 2) << "a page that is short is the last";
+  ASSERT_TRUE(run_task(store->insert({rows[5]}, soon()))) << "and it may come back";
+  EXPECT_EQ(run_task(store->feed_bounds(soon()))->last, 10);
+  EXPECT_EQ(feed_of(*store, 5)[0].row, rows[5]);
   execute("DELETE FROM feed; DELETE FROM records");
   const auto bounds = run_task(store->feed_bounds(soon())).value();
   EXPECT_EQ(bounds.first, 11);

@@ -123,6 +123,18 @@ class FlakyMetadataStore final : public core::MetadataStore {
                                                                 core::Deadline deadline) override {
     return store_.scan(after, limit, deadline);
   }
+  core::Task<core::Result<std::vector<core::FeedEntry>>> feed(std::uint64_t after,
+                                                              std::uint32_t limit,
+                                                              core::Deadline deadline) override {
+    return store_.feed(after, limit, deadline);
+  }
+  core::Task<core::Result<core::FeedBounds>> feed_bounds(core::Deadline deadline) override {
+    return store_.feed_bounds(deadline);
+  }
+  core::Task<core::Result<std::uint64_t>> feed_before(core::WallTime since,
+                                                      core::Deadline deadline) override {
+    return store_.feed_before(since, deadline);
+  }
   core::Task<core::Result<void>> probe(core::Deadline deadline) override {
     return store_.probe(deadline);
   }
