@@ -278,6 +278,8 @@ void add_hold(CLI::App& app, Choices& choices) {
   for (CLI::App* sub : {set, release}) {
     sub->add_option("--reason", choices.hold.reason, "Why; the server logs it")->type_name("TEXT");
   }
+  release->add_flag("--segment", choices.hold.segment,
+                    "Also of a record that shares its segment: then for all in it");
   set->callback(run_with(HoldOptions::Action::set));
   release->callback(run_with(HoldOptions::Action::release));
   show->callback(run_with(HoldOptions::Action::show));
@@ -285,7 +287,7 @@ void add_hold(CLI::App& app, Choices& choices) {
   command->footer(
       "Holds are kept by the object store: an S3 bucket made with Object Lock. A record that is "
       "not\n"
-      "archived yet has no object to hold.\n"
+      "archived yet has no object to hold. One in a segment holds all records of the segment.\n"
       "\n"
       "Examples:\n"
       "  daybook hold set 019a9c3e-7d10-7abc-8def-0123456789ab --reason \"case 4711\"\n"

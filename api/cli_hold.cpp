@@ -16,6 +16,7 @@ int usage_error(const std::string& what) {
 std::string describe_lock(const boost::json::value& lock) {
   std::string text = printable(text_of(lock, "id")) + "  " +
                      (flag_of(lock, "legal_hold") ? "legal hold" : "no legal hold");
+  if (text_of(lock, "scope") == "segment") text += " (on its whole segment)";
   const boost::json::value* retention = member(lock, "retention");
   if (retention == nullptr || !retention->is_object()) return text + ", no retention\n";
   return text + ", " + printable(text_of(*retention, "mode")) + " retention until " +
@@ -40,6 +41,7 @@ int run_hold(const HoldOptions& options) {
     QueryBuilder query;
     query.add("status", options.action == Action::set ? "on" : "off");
     query.add("reason", options.reason);
+    if (options.segment) query.add("scope", "segment");
     const auto answer = options.action == Action::show
                             ? get_json(options.server, path)
                             : post_json(options.server, path + query.str());

@@ -12,7 +12,8 @@ struct HoldOptions {
   enum class Action { set, release, show } action = Action::show;
   ServerAddress server;
   std::vector<std::string> ids;
-  std::string reason;  // release
+  std::string reason;    // release
+  bool segment = false;  // release: also where other records share the object
   bool json = false;
 };
 [[nodiscard]] int run_hold(const HoldOptions& options);

@@ -115,6 +115,12 @@ void check_archive(const core::Config& config, std::vector<std::string>& broken)
     broken.push_back("archive.prefix: " + toml_quote(prefix) +
                      " may have letters, digits, '.', '_', '-' and single '/' inside.");
   }
+  if (config.archive_layout == "segment" && config.archive_segment_age >= config.ingest_wait_max) {
+    broken.push_back("archive.segment_age (" + core::format_duration(config.archive_segment_age) +
+                     ") must be below ingest.wait_max (" +
+                     core::format_duration(config.ingest_wait_max) +
+                     "), or a request that waits for archived could never see it.");
+  }
   check_s3_options(config, broken);
   if (config.archive_kind != "s3") return;
   const std::string& endpoint = config.archive_s3_endpoint;

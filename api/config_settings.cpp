@@ -35,6 +35,7 @@ struct Choices {
 constexpr Choices kChoices[] = {
     {"buffer", "durability", {"fsync", "memory", "replicated:N"}, 3},
     {"archive", "kind", {"file", "s3"}, 2},
+    {"archive", "layout", {"object", "segment"}, 2},
     {"archive",
      "s3_credentials",
      {"auto", "static", "environment", "web_identity", "profile", "container", "instance"},

@@ -152,6 +152,16 @@ Task<Fsck::Outcome> Fsck::see_objects() {
   auto walked =
       co_await walk_archive(runtime_, stores_.objects(), prefix, stores_.together(),
                             [this](ListedObject object) { return see_object(std::move(object)); });
+  if (segments_ != 0) {
+    report_.notes.push_back(std::to_string(segments_) + " of the objects are segments, of " +
+                            std::to_string(segment_records_) + " records.");
+  }
+  if (superseded_ != 0) {
+    report_.notes.push_back(
+        std::to_string(superseded_) +
+        " records are in one more segment than their row names: a process died before it had "
+        "indexed them, and they were archived again. The copies are equal and do no harm.");
+  }
   if (others_ != 0) {
     report_.notes.push_back(std::to_string(others_) +
                             " objects below the archive's prefix are no records; not looked at.");
@@ -160,6 +170,7 @@ Task<Fsck::Outcome> Fsck::see_objects() {
 }
 
 Task<Fsck::Outcome> Fsck::see_object(ListedObject object) {
+  if (core::segment_of_key(object.key)) co_return co_await see_segment(std::move(object));
   const auto id = core::id_of_object_key(object.key);
   if (!id) {
     ++others_;
@@ -184,17 +195,27 @@ Task<Fsck::Outcome> Fsck::see_object(ListedObject object) {
 }
 
 Task<Result<std::string>> Fsck::examine(ListedObject object, RecordId id) {
-  const auto row = co_await stores_.metadata().find(id, soon());
+  auto row = co_await stores_.metadata().find(id, soon());
   if (!row) co_return pass(row);
-  if (!*row) unindexed_[id] = object;
+  if (!*row) unindexed_[id] = {object, {}};
   const auto bytes = co_await stores_.objects().get(object.key, std::nullopt,
                                                     runtime_.steady_now() + kObjectTimeout);
   if (!bytes && bytes.error().code == Code::damaged) co_return bytes.error().detail;
   if (!bytes) co_return pass(bytes);
-  const bool deep = options_.deep || !*row;
+  const std::string said = *row ? (*row)->object_key : object.key;
+  std::string wrong = co_await examine_bytes(*bytes, id, std::move(*row));
+  if (wrong.empty() && said != object.key && !core::segment_of_key(said)) {
+    found("duplicate", id.str(), object.key + " is not the object that the row names: " + said);
+  }
+  co_return wrong;
+}
+
+Task<std::string> Fsck::examine_bytes(core::Bytes stored, RecordId id,
+                                      std::optional<core::MetadataRow> row) {
+  const bool deep = options_.deep || !row;
   Result<core::CheckedObject> checked;
   co_await stores_.workers().run([&] {
-    checked = core::check_object(*bytes,
+    checked = core::check_object(stored,
                                  deep ? core::CheckDepth::payload : core::CheckDepth::stored_bytes);
   });
   if (!checked) co_return checked.error().detail;
@@ -204,18 +225,13 @@ Task<Result<std::string>> Fsck::examine(ListedObject object, RecordId id) {
   if (facts.trail && facts.sha256 != envelope.sha256) {
     co_return "its payload is not the one the trail names (SHA-256 " + facts.sha256.hex() + ")";
   }
-  if (!*row) co_return "";
-  const core::MetadataRow& said = **row;
-  if (said.stored_sha256 != checked->stored_sha256) {
+  if (!row) co_return "";
+  if (row->stored_sha256 != checked->stored_sha256) {
     co_return "it has SHA-256 " + checked->stored_sha256.hex() + ", its row says " +
-        said.stored_sha256.hex();
+        row->stored_sha256.hex();
   }
-  if (said.stored_size != checked->stored_size || said.envelope != envelope) {
+  if (row->stored_size != checked->stored_size || row->envelope != envelope) {
     co_return "its row tells other things about the record than its envelope";
-  }
-  if (said.object_key != object.key) {
-    found("duplicate", id.str(),
-          object.key + " is not the object that the row names: " + said.object_key);
   }
   co_return "";
 }

@@ -7,7 +7,8 @@
 //   unindexed           an object without a row, and without an entry in the buffer
 //   row_without_object  a row whose object is gone
 //   orphan              bytes in the buffer without an entry
-//   duplicate           an object of a record that has another one
+//   duplicate           an object of a record that has another one; a further copy in a segment is
+//                       what a crash leaves, and only a note
 //   residue             a temporary file whose writer is dead
 //
 // Repairs add or finish; they never delete an object or a row (fsck_repair.cpp). Memory: about 150
@@ -24,6 +25,7 @@
 #include "api/progress_bar.hpp"
 #include "core/config.hpp"
 #include "core/object_check.hpp"
+#include "core/segment.hpp"
 #include "storage/redis_scan.hpp"
 #include "storage/trail_reader.hpp"
 
@@ -86,8 +88,14 @@ class Fsck {
   core::Task<Outcome> see_object(core::ListedObject object);
   core::Task<Outcome> see_rows();
   core::Task<> see_leftovers();
-  // What is wrong with the bytes; empty = nothing.
+  core::Task<Outcome> see_segment(core::ListedObject object);
+  core::Task<Outcome> see_slice(core::ListedObject object, core::Bytes segment,
+                                core::SegmentEntry entry);
+  // What is wrong with the object; empty = nothing.
   core::Task<core::Result<std::string>> examine(core::ListedObject object, core::RecordId id);
+  // The same of a stored form, compared with the trail and the row.
+  core::Task<std::string> examine_bytes(core::Bytes stored, core::RecordId id,
+                                        std::optional<core::MetadataRow> row);
 
   core::Task<Outcome> judge_all();
   core::Task<Outcome> judge(core::RecordId id, Facts facts);
@@ -116,8 +124,15 @@ class Fsck {
   std::uint64_t dropped_ = 0;
   std::uint64_t others_ = 0;
   std::unordered_map<core::RecordId, Facts, core::RecordIdHash> facts_;
+  std::uint64_t segments_ = 0;
+  std::uint64_t segment_records_ = 0;
+  std::uint64_t superseded_ = 0;
   // Where the objects without a row are; few, or a store was lost.
-  std::unordered_map<core::RecordId, core::ListedObject, core::RecordIdHash> unindexed_;
+  struct Place {
+    core::ListedObject object;
+    std::optional<core::ByteRange> slice;  // of a segment
+  };
+  std::unordered_map<core::RecordId, Place, core::RecordIdHash> unindexed_;
   FsckReport report_;
 };
 

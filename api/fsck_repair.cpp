@@ -102,7 +102,7 @@ Task<Fsck::Outcome> Fsck::judge_object(RecordId id, Facts facts) {
       if (!done) co_return pass(std::move(done));
       repair = std::move(*done);
     }
-    found("unindexed", id.str(), "no row for " + unindexed_[id].key, std::move(repair));
+    found("unindexed", id.str(), "no row for " + unindexed_[id].object.key, std::move(repair));
     co_return Outcome{};
   }
   const auto row = co_await stores_.metadata().find(id, soon());
@@ -158,15 +158,15 @@ Task<Fsck::Outcome> Fsck::judge_entry(RecordId id, Facts facts) {
 
 Task<Result<std::string>> Fsck::insert_row(RecordId id) {
   if (facts_[id].damaged) co_return "none: the object is damaged";
-  const core::ListedObject& listed = unindexed_[id];
-  const auto bytes = co_await stores_.objects().get(listed.key, std::nullopt, soon());
+  const auto& [listed, slice] = unindexed_[id];
+  const auto bytes = co_await stores_.objects().get(listed.key, slice, soon());
   if (!bytes) co_return pass(bytes);
   Result<core::CheckedObject> checked;
   co_await stores_.workers().run(
       [&] { checked = core::check_object(*bytes, core::CheckDepth::payload); });
   if (!checked) co_return "none: " + checked.error().detail;
   auto inserted = co_await stores_.metadata().insert(
-      {core::row_of_object(*checked, listed, runtime_.now())}, soon());
+      {core::row_of_object(*checked, listed, runtime_.now(), slice ? slice->offset : 0)}, soon());
   if (!inserted) co_return pass(std::move(inserted));
   ++report_.repaired;
   co_return "row inserted";

@@ -24,6 +24,12 @@ constexpr std::uint64_t kWorkerBytes = 4 * core::MiB;
 // Code, the allocator's caches, SQLite's page cache, rows of queries, log lines.
 constexpr std::uint64_t kFixedBytes = 64 * core::MiB;
 
+// A record in the pipeline that waits for its segment: coroutine frames, envelope, timers.
+constexpr std::uint64_t kRecordInFlightBytes = 12 * core::KiB;
+
+// One segment is filled while another is put, and one is copied together.
+constexpr std::uint64_t kSegmentsHeld = 3;
+
 std::uint64_t mebibytes(std::uint64_t bytes) {
   return (bytes + core::MiB - 1) / core::MiB;
 }
@@ -35,9 +41,14 @@ std::size_t worker_threads(const core::Config& config) {
   return std::max(1U, std::thread::hardware_concurrency());
 }
 
+std::size_t records_in_flight(const core::Config& config) {
+  if (config.archive_layout != "segment") return config.pipeline_records_in_flight;
+  return std::max(config.pipeline_records_in_flight, 2 * config.archive_segment_records);
+}
+
 std::vector<MemoryUser> memory_users(const core::Config& config, std::size_t worker_threads) {
   const std::uint64_t sealed = config.ingest_body_bytes_max + kSealedOverhead;
-  return {
+  std::vector<MemoryUser> users = {
       {"payloads", config.ingest_memory_max, "ingest.memory_max"},
       {"kept blocks", config.ingest_memory_max / 4, "ingest.memory_max"},
       {"batches", batch_memory_max(config), "ingest.memory_max"},
@@ -54,6 +65,13 @@ std::vector<MemoryUser> memory_users(const core::Config& config, std::size_t wor
        "server.worker_threads"},
       {"code and caches about", kFixedBytes, ""},
   };
+  if (config.archive_layout == "segment") {
+    users.push_back({"segments",
+                     kSegmentsHeld * config.archive_segment_bytes +
+                         records_in_flight(config) * kRecordInFlightBytes,
+                     "archive.segment_bytes"});
+  }
+  return users;
 }
 
 std::uint64_t memory_sum(const std::vector<MemoryUser>& users) {

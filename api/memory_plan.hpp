@@ -14,6 +14,9 @@ namespace daybook::api {
 // Threads that hash and compress: the setting, or one a core.
 [[nodiscard]] std::size_t worker_threads(const core::Config& config);
 
+// Records in all stages together: the setting, or with segments as many as fill two of them.
+[[nodiscard]] std::size_t records_in_flight(const core::Config& config);
+
 struct MemoryUser {
   std::string name;
   std::uint64_t bytes_max = 0;

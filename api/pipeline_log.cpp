@@ -1,5 +1,7 @@
 #include "api/pipeline_log.hpp"
 
+#include <utility>
+
 #include <spdlog/spdlog.h>
 
 namespace daybook::api {
@@ -37,7 +39,11 @@ void PipelineLog::on_failed(std::string_view stage, const core::RecordId& id, st
                             const core::Error& error) {
   metrics_.add(metrics_.stage_failed, {{"stage", std::string(stage)},
                                        {"reason", std::string(core::to_string(error.code))}});
-  spdlog::warn("{} of record {}, attempt {}: {}", stage, id.str(), attempt, error.detail);
+  // Records that share a segment fail together.
+  const std::string failure = std::to_string(attempt) + error.detail;
+  const bool again = std::exchange(last_failure_, failure) == failure;
+  spdlog::log(again ? spdlog::level::debug : spdlog::level::warn, "{} of record {}, attempt {}: {}",
+              stage, id.str(), attempt, error.detail);
 }
 
 void PipelineLog::on_retry(std::string_view stage) {

@@ -1,6 +1,8 @@
 // PipelineLog: the pipeline's events as metrics and log lines.
 #pragma once
 
+#include <string>
+
 #include "api/metrics.hpp"
 #include "core/ports/pipeline_observer.hpp"
 
@@ -24,6 +26,7 @@ class PipelineLog final : public core::PipelineObserver {
 
  private:
   Metrics& metrics_;
+  std::string last_failure_;  // the same of thousands of records is one line
 };
 
 }  // namespace daybook::api

@@ -1,5 +1,6 @@
 #include "api/rebuild_index.hpp"
 
+#include <unordered_set>
 #include <utility>
 
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include "api/cli_output.hpp"
 #include "api/offline_stores.hpp"
 #include "api/progress_bar.hpp"
+#include "core/segment.hpp"
 
 namespace daybook::api {
 namespace {
@@ -27,12 +29,20 @@ class Rebuild {
         runtime_(runtime),
         stores_(stores),
         bar_(progress),
-        progress_(progress && is_terminal(STDERR_FILENO)) {}
+        progress_(progress && is_terminal(STDERR_FILENO)),
+        served_(runtime.make_signal()) {}
 
   Task<Result<RebuildSummary>> run();
 
  private:
+  using Rows = std::vector<core::MetadataRow>;
   Task<Result<void>> visit(ListedObject object);
+  Task<Result<Rows>> rows_of(ListedObject object);
+  Task<Result<Rows>> rows_of_segment(ListedObject object);
+  Task<Result<core::ByteVector>> read(ListedObject object);
+  Task<std::optional<core::MetadataRow>> row_of(ListedObject object, core::Bytes stored,
+                                                core::RecordId id, std::uint64_t offset);
+  Task<Result<void>> keep(ListedObject object, Rows rows);
   Task<Result<void>> insert();
 
   const core::Config& config_;
@@ -42,7 +52,14 @@ class Rebuild {
   const bool progress_;
   ArchiveTotals totals_;
   RebuildSummary summary_;
-  std::vector<core::MetadataRow> rows_;  // checked, not inserted yet
+  // Objects are read side by side, but their rows are taken in the order of their keys: of two
+  // copies of a record, which are in one folder, the one with the lesser key gets the row.
+  std::uint64_t tickets_ = 0;
+  std::uint64_t serving_ = 0;
+  std::unique_ptr<core::Signal> served_;
+  std::string folder_;
+  std::unordered_set<core::RecordId, core::RecordIdHash> of_folder_;  // records with a row to be
+  Rows rows_;                                                         // checked, not inserted yet
 };
 
 Task<Result<RebuildSummary>> Rebuild::run() {
@@ -65,41 +82,113 @@ Task<Result<RebuildSummary>> Rebuild::run() {
 }
 
 Task<Result<void>> Rebuild::visit(ListedObject object) {
+  const std::uint64_t ticket = tickets_++;
+  auto rows = co_await rows_of(object);
+  while (serving_ != ticket) co_await served_->wait(core::SteadyTime::max());
+  auto kept = rows ? co_await keep(std::move(object), std::move(*rows)) : Result<void>(pass(rows));
+  ++serving_;
+  served_->notify_all();
+  co_return kept;
+}
+
+Task<Result<Rebuild::Rows>> Rebuild::rows_of(ListedObject object) {
+  const bool segment = core::segment_of_key(object.key).has_value();
   const auto id = core::id_of_object_key(object.key);
-  if (!id) {
+  if (!id && !segment) {
     ++summary_.other;
-    co_return Result<void>{};
+    co_return Rows{};
   }
-  const auto row = co_await stores_.metadata().find(*id, runtime_.steady_now() + kMetadataTimeout);
-  if (!row) co_return pass(row);
   ++summary_.objects;
   summary_.bytes += object.size;
   bar_.draw({summary_.objects, totals_.objects, summary_.bytes, totals_.bytes, 0});
+  if (segment) co_return co_await rows_of_segment(std::move(object));
+  const auto row = co_await stores_.metadata().find(*id, runtime_.steady_now() + kMetadataTimeout);
+  if (!row) co_return pass(row);
   if (*row) {
     ++summary_.present;
-    co_return Result<void>{};
+    co_return Rows{};
   }
-  const auto bytes = co_await stores_.objects().get(object.key, std::nullopt,
-                                                    runtime_.steady_now() + kObjectTimeout);
-  if (!bytes && bytes.error().code == Code::not_found) co_return Result<void>{};  // gone by now
-  if (!bytes && bytes.error().code != Code::damaged) co_return pass(bytes);
-  Result<core::CheckedObject> checked =
-      bytes ? core::CheckedObject{} : Result<core::CheckedObject>(pass(bytes));
-  if (bytes) {
-    co_await stores_.workers().run(
-        [&] { checked = core::check_object(*bytes, core::CheckDepth::payload); });
+  const auto bytes = co_await read(object);
+  if (!bytes) co_return pass(bytes);
+  Rows rows;
+  if (bytes->empty()) co_return rows;
+  if (auto made = co_await row_of(std::move(object), *bytes, *id, 0)) {
+    rows.push_back(std::move(*made));
   }
-  if (checked && checked->head.envelope.id != *id) {
+  co_return rows;
+}
+
+Task<Result<Rebuild::Rows>> Rebuild::rows_of_segment(ListedObject object) {
+  const auto bytes = co_await read(object);
+  if (!bytes) co_return pass(bytes);
+  Rows rows;
+  if (bytes->empty()) co_return rows;
+  Result<core::OpenedSegment> opened;
+  co_await stores_.workers().run([&] { opened = core::open_segment(*bytes); });
+  const std::string& wrong = opened ? opened->damage : opened.error().detail;
+  if (!wrong.empty()) summary_.damaged.push_back({object.key, wrong});
+  if (!opened) co_return rows;
+  for (const core::SegmentEntry& entry : opened->entries) {
+    const auto row =
+        co_await stores_.metadata().find(entry.id, runtime_.steady_now() + kMetadataTimeout);
+    if (!row) co_return pass(row);
+    if (*row) {
+      ++summary_.present;
+      continue;
+    }
+    const core::Bytes slice = core::Bytes(*bytes).subspan(entry.offset, entry.length);
+    if (auto made = co_await row_of(object, slice, entry.id, entry.offset)) {
+      rows.push_back(std::move(*made));
+    }
+  }
+  co_return rows;
+}
+
+// Empty: it is gone by now, or the store knows that it is damaged.
+Task<Result<core::ByteVector>> Rebuild::read(ListedObject object) {
+  auto bytes = co_await stores_.objects().get(object.key, std::nullopt,
+                                              runtime_.steady_now() + kObjectTimeout);
+  if (bytes) co_return bytes;
+  if (bytes.error().code == Code::damaged) {
+    summary_.damaged.push_back({object.key, bytes.error().detail});
+  } else if (bytes.error().code != Code::not_found) {
+    co_return bytes;
+  }
+  co_return core::ByteVector{};
+}
+
+// nullopt: the stored form is damaged, and is on the list.
+Task<std::optional<core::MetadataRow>> Rebuild::row_of(ListedObject object, core::Bytes stored,
+                                                       core::RecordId id, std::uint64_t offset) {
+  Result<core::CheckedObject> checked;
+  co_await stores_.workers().run(
+      [&] { checked = core::check_object(stored, core::CheckDepth::payload); });
+  if (checked && checked->head.envelope.id != id) {
     checked = core::fail(Code::damaged, core::Origin::object_store, core::Retry::never,
                          "its envelope names record " + checked->head.envelope.id.str());
   }
-  if (!checked) {
-    summary_.damaged.push_back({object.key, checked.error().detail});
-    co_return Result<void>{};
+  if (checked) co_return core::row_of_object(*checked, object, runtime_.now(), offset);
+  const std::string slice = core::segment_of_key(object.key) ? "record " + id.str() + ": " : "";
+  summary_.damaged.push_back({object.key, slice + checked.error().detail});
+  co_return std::nullopt;
+}
+
+Task<Result<void>> Rebuild::keep(ListedObject object, Rows rows) {
+  std::string folder = object.key.substr(0, object.key.rfind('/') + 1);
+  if (folder != folder_) {
+    folder_ = std::move(folder);
+    of_folder_.clear();
   }
-  rows_.push_back(core::row_of_object(*checked, object, runtime_.now()));
-  ++summary_.inserted;
-  if (rows_.size() >= kRowsPerInsert) co_return co_await insert();
+  for (core::MetadataRow& row : rows) {
+    if (!of_folder_.insert(row.envelope.id).second) {
+      ++summary_.present;
+      continue;
+    }
+    rows_.push_back(std::move(row));
+    ++summary_.inserted;
+    if (rows_.size() < kRowsPerInsert) continue;
+    if (auto inserted = co_await insert(); !inserted) co_return inserted;
+  }
   co_return Result<void>{};
 }
 

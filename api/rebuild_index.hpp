@@ -1,6 +1,7 @@
 // Rebuilds the metadata store from the object store alone: every object describes itself
 // (core/sealed_object.hpp). An object is read whole and checked down to its payload before its row
-// is inserted; rows that are there stay as they are.
+// is inserted; rows that are there stay as they are. A segment is read whole, and each of its
+// records checked like an object.
 //
 // It may run beside a server: a row is inserted once, whoever comes first, and SQLite puts the
 // writers in order. I/O thread only.
@@ -25,7 +26,7 @@ struct RebuildSummary {
   std::uint64_t objects = 0;   // records' objects that were seen
   std::uint64_t bytes = 0;     // of them
   std::uint64_t inserted = 0;  // rows
-  std::uint64_t present = 0;   // objects whose row was there
+  std::uint64_t present = 0;   // objects and slices whose row was there
   std::uint64_t other = 0;     // objects that are no record's
   std::vector<Damaged> damaged;
   double seconds = 0;

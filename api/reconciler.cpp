@@ -4,6 +4,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "api/segment_lookup.hpp"
 #include "core/limits.hpp"
 #include "storage/blocking_call.hpp"
 
@@ -178,7 +179,15 @@ Task<Result<bool>> Reconciler::index_from_archive(RecordId id) {
     const core::Deadline deadline = services_.runtime.steady_now() + kTimeout;
     const auto listed = co_await services_.objects.list(front, "", 1, deadline);
     if (!listed) co_return pass(listed);
-    if (listed->empty()) continue;
+    if (listed->empty()) {
+      auto in_segment = co_await find_in_segments(services_.objects, services_.workers,
+                                                  key.substr(0, key.rfind('/') + 1), id, deadline);
+      if (!in_segment) co_return pass(std::move(in_segment));
+      if (!*in_segment) continue;
+      (*in_segment)->indexed_at = services_.runtime.now();
+      if (auto done = co_await index(std::move(**in_segment)); !done) co_return pass(done);
+      co_return true;
+    }
     const auto bytes = co_await services_.objects.get(listed->front().key, std::nullopt, deadline);
     if (!bytes) co_return pass(bytes);
     Result<core::CheckedObject> checked;
@@ -189,14 +198,22 @@ Task<Result<bool>> Reconciler::index_from_archive(RecordId id) {
                     listed->front().key, checked ? "another id" : checked.error().detail);
       continue;
     }
-    auto inserted = co_await services_.metadata.insert(
-        {core::row_of_object(*checked, listed->front(), services_.runtime.now())}, deadline);
-    if (!inserted) co_return pass(std::move(inserted));
-    spdlog::warn("record {} was archived but not indexed, and its buffer entry is gone: indexed it",
-                 id.str());
+    auto done =
+        co_await index(core::row_of_object(*checked, listed->front(), services_.runtime.now()));
+    if (!done) co_return pass(std::move(done));
     co_return true;
   }
   co_return false;
+}
+
+Task<Result<void>> Reconciler::index(core::MetadataRow row) {
+  const RecordId id = row.envelope.id;
+  auto inserted = co_await services_.metadata.insert({std::move(row)},
+                                                     services_.runtime.steady_now() + kTimeout);
+  if (!inserted) co_return inserted;
+  spdlog::warn("record {} was archived but not indexed, and its buffer entry is gone: indexed it",
+               id.str());
+  co_return inserted;
 }
 
 void Reconciler::tell(std::vector<RecordId> missing) {

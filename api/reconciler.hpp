@@ -60,6 +60,7 @@ class Reconciler {
   core::Task<core::Result<void>> drop_indexed(Records& records);
   core::Task<core::Result<Place>> look_for(core::RecordId id, storage::TrailRecord record);
   core::Task<core::Result<bool>> index_from_archive(core::RecordId id);
+  core::Task<core::Result<void>> index(core::MetadataRow row);
   void tell(std::vector<core::RecordId> missing);
 
   Services services_;

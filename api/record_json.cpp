@@ -8,6 +8,7 @@
 
 #include "core/http/message.hpp"
 #include "core/limits.hpp"
+#include "core/segment.hpp"
 #include "core/text.hpp"
 
 namespace daybook::api {
@@ -65,6 +66,11 @@ json::object record_object(const core::MetadataRow& row, std::string_view state)
     object["object"] = json::object{{"key", row.object_key},
                                     {"location", row.object_location},
                                     {"version", text_or_null(row.object_version)}};
+    if (const auto slice = core::slice_of(row); slice && core::segment_of_key(row.object_key)) {
+      auto& where = object["object"].as_object();
+      where["offset"] = slice->offset;
+      where["length"] = slice->length;
+    }
     object["attempts"] = row.attempts;
     object["indexed_at"] = core::format_time(row.indexed_at);
   }

@@ -215,10 +215,10 @@ Task<int> Records::payload(io::HttpExchange& exchange, std::string id) {
 
 Task<Result<core::ByteVector>> Records::read_stored(const Found& found, std::uint64_t offset,
                                                     std::uint64_t length) {
-  const auto from_archive = [&](std::string key) {
-    return services_.objects.get(std::move(key), core::ByteRange{offset, length}, deadline());
-  };
-  if (found.indexed) co_return co_await from_archive(found.row.object_key);
+  if (found.indexed) {
+    co_return co_await services_.objects.get(found.row.object_key, core::ByteRange{offset, length},
+                                             deadline());
+  }
   const core::RecordId& id = found.row.envelope.id;
   if (const auto where = found.spooled ? services_.spool->find(id) : std::nullopt) {
     auto bytes = co_await services_.spool->read_stored(*where, offset, length);
@@ -230,7 +230,10 @@ Task<Result<core::ByteVector>> Records::read_stored(const Found& found, std::uin
   // It was archived and released since we looked.
   const auto row = co_await services_.metadata.find(found.row.envelope.id, deadline());
   if (!row || !*row) co_return bytes;
-  co_return co_await from_archive((*row)->object_key);
+  // In a segment it does not begin where its own object would.
+  const std::uint64_t moved = (*row)->data_offset - found.row.data_offset;
+  co_return co_await services_.objects.get((*row)->object_key,
+                                           core::ByteRange{offset + moved, length}, deadline());
 }
 
 Task<int> Records::send_payload(io::HttpExchange& exchange, Found found,

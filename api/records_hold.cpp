@@ -5,6 +5,7 @@
 
 #include "api/problem.hpp"
 #include "api/records.hpp"
+#include "core/segment.hpp"
 #include "core/text.hpp"
 
 namespace daybook::api {
@@ -37,7 +38,8 @@ std::string lock_json(const core::MetadataRow& row, const core::ObjectLock& lock
       {"id", row.envelope.id.str()},
       {"legal_hold", lock.held},
       {"retention", nullptr},
-      {"object", json::object{{"key", row.object_key}, {"version", row.object_version}}}};
+      {"object", json::object{{"key", row.object_key}, {"version", row.object_version}}},
+      {"scope", core::segment_of_key(row.object_key) ? "segment" : "record"}};
   if (!lock.mode.empty() && lock.retain_until) {
     about["retention"] =
         json::object{{"mode", lock.mode}, {"retain_until", core::format_time(*lock.retain_until)}};
@@ -84,11 +86,21 @@ Task<int> Records::change_hold(io::HttpExchange& exchange, std::string id) {
   }
   const auto row = co_await stored_row(std::move(id));
   if (!row) co_return co_await send(exchange, problem(row.error()));
+  const bool shared = core::segment_of_key(row->object_key).has_value();
+  if (shared && !on && core::http::query_parameter(query, "scope") != "segment") {
+    co_return co_await send(
+        exchange,
+        problem(409, "shared_object",
+                "This record shares the segment " + row->object_key +
+                    " with others, and the hold is on all of them. When nobody needs it for any "
+                    "of them, release it with &scope=segment (daybook hold release --segment)."));
+  }
   const auto done =
       co_await services_.objects.hold(row->object_key, row->object_version, on, deadline());
   if (!done) co_return co_await send(exchange, refusal(done.error()));
-  spdlog::warn("legal hold of record {} (object {}) {} by {}: {}", row->envelope.id.str(),
-               row->object_key, on ? "set" : "released", exchange.peer(),
+  spdlog::warn("legal hold of record {} ({} {}) {} by {}: {}", row->envelope.id.str(),
+               shared ? "and all others of the segment" : "object", row->object_key,
+               on ? "set" : "released", exchange.peer(),
                reason ? std::string(core::trim(*reason)) : "no reason given");
   const auto lock =
       co_await services_.objects.lock_of(row->object_key, row->object_version, deadline());

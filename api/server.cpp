@@ -179,7 +179,8 @@ void Server::make_pipeline() {
   stages_.push_back(std::make_unique<ArchiveStage>(
       runtime_, workers_, *buffer_, fresh_, *objects_,
       ArchiveStage::Settings{config_.archive_prefix, config_.pipeline_archive_concurrency,
-                             config_.pipeline_archive_timeout}));
+                             config_.pipeline_archive_timeout, segment_settings(config_, metrics_),
+                             records_in_flight(config_)}));
   stages_.push_back(std::make_unique<IndexStage>(runtime_, *metadata_, config_.pipeline_index_batch,
                                                  config_.pipeline_index_timeout));
   stages_.push_back(std::make_unique<ReleaseStage>(runtime_, *buffer_, config_.pipeline_index_batch,
@@ -188,7 +189,7 @@ void Server::make_pipeline() {
   order.reserve(stages_.size());
   for (const auto& stage : stages_) order.push_back(stage.get());
   PipelineSettings settings;
-  settings.records_in_flight = config_.pipeline_records_in_flight;
+  settings.records_in_flight = records_in_flight(config_);
   settings.lease = config_.pipeline_lease;
   settings.parked_retry = config_.pipeline_parked_retry;
   settings.starts_max = static_cast<std::uint32_t>(config_.pipeline_starts_max);

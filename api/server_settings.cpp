@@ -52,4 +52,24 @@ io::HttpServerSettings http_settings(const core::Config& config) {
           .write_timeout = config.server_write_timeout};
 }
 
+core::pipeline::SegmentSettings segment_settings(const core::Config& config, Metrics& metrics) {
+  if (config.archive_layout != "segment") return {};
+  for (const char* reason : {"size", "records", "age", "memory", "stop"}) {
+    metrics.add(metrics.segments, {{"cut", reason}}, 0);
+  }
+  core::pipeline::SegmentSettings settings;
+  settings.bytes_max = config.archive_segment_bytes;
+  settings.records_max = config.archive_segment_records;
+  settings.age = config.archive_segment_age;
+  settings.memory_max = 2 * config.archive_segment_bytes;
+  settings.retry = {static_cast<std::uint32_t>(config.pipeline_attempts_max),
+                    config.pipeline_retry_first, config.pipeline_retry_max};
+  settings.on_put = [&metrics](std::string_view reason, std::size_t records, std::uint64_t bytes) {
+    metrics.add(metrics.segments, {{"cut", std::string(reason)}});
+    metrics.add(metrics.segment_records, {}, static_cast<double>(records));
+    metrics.add(metrics.segment_bytes, {}, static_cast<double>(bytes));
+  };
+  return settings;
+}
+
 }  // namespace daybook::api

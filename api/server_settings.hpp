@@ -3,7 +3,9 @@
 
 #include <string>
 
+#include "api/metrics.hpp"
 #include "core/config.hpp"
+#include "core/pipeline/segment_writer.hpp"
 #include "io/http_server.hpp"
 #include "storage/redis_buffer.hpp"
 
@@ -13,5 +15,8 @@ namespace daybook::api {
 [[nodiscard]] core::Result<storage::RedisBufferSettings> buffer_settings(const core::Config& config,
                                                                          const std::string& node);
 [[nodiscard]] io::HttpServerSettings http_settings(const core::Config& config);
+// metrics must outlive what is made of them.
+[[nodiscard]] core::pipeline::SegmentSettings segment_settings(const core::Config& config,
+                                                               Metrics& metrics);
 
 }  // namespace daybook::api

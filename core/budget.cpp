@@ -7,24 +7,23 @@
 
 namespace daybook::core {
 
-Budget::Budget(Runtime& runtime, std::uint64_t total)
-    : runtime_(runtime), total_(total), released_(runtime.make_signal()) {}
+Budget::Budget(Runtime& runtime, std::uint64_t total) : runtime_(runtime), total_(total) {}
 
 Task<std::optional<Budget::Share>> Budget::acquire(std::uint64_t amount, Deadline deadline) {
   if (amount > total_) co_return std::nullopt;
   if (!waiting_.empty() || !fits(amount)) {
-    const std::uint64_t ticket = next_ticket_++;
-    waiting_.push_back(ticket);
-    while (waiting_.front() != ticket || !fits(amount)) {
+    const std::shared_ptr<Signal> turn = runtime_.make_signal();
+    waiting_.push_back(turn);
+    while (waiting_.front() != turn || !fits(amount)) {
       if (runtime_.steady_now() >= deadline) {
-        std::erase(waiting_, ticket);
-        released_->notify_all();
+        std::erase(waiting_, turn);
+        wake_first();
         co_return std::nullopt;
       }
-      co_await released_->wait(deadline);
+      co_await turn->wait(deadline);
     }
     waiting_.pop_front();
-    if (!waiting_.empty()) released_->notify_all();  // the next one may fit, too
+    wake_first();  // may fit, too
   }
   used_ += amount;
   co_return Share(*this, amount);
@@ -33,7 +32,11 @@ Task<std::optional<Budget::Share>> Budget::acquire(std::uint64_t amount, Deadlin
 void Budget::release(std::uint64_t amount) {
   CHECK(amount <= used_);
   used_ -= amount;
-  if (!waiting_.empty()) released_->notify_all();
+  wake_first();
+}
+
+void Budget::wake_first() {
+  if (!waiting_.empty()) waiting_.front()->notify_all();
 }
 
 Budget::Share::Share(Share&& other) noexcept

@@ -43,13 +43,13 @@ class Budget {
  private:
   [[nodiscard]] bool fits(std::uint64_t amount) const { return amount <= total_ - used_; }
   void release(std::uint64_t amount);
+  void wake_first();
 
   Runtime& runtime_;
   std::uint64_t total_;
   std::uint64_t used_ = 0;
-  std::uint64_t next_ticket_ = 0;
-  std::deque<std::uint64_t> waiting_;  // tickets
-  std::unique_ptr<Signal> released_;
+  // Of each who waits, in order. Only the first can go on, so that thousands may wait.
+  std::deque<std::shared_ptr<Signal>> waiting_;
 };
 
 }  // namespace daybook::core

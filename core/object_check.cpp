@@ -68,12 +68,12 @@ std::optional<RecordId> id_of_object_key(std::string_view key) {
 }
 
 MetadataRow row_of_object(const CheckedObject& object, const ListedObject& listed,
-                          WallTime indexed_at) {
+                          WallTime indexed_at, std::uint64_t slice_offset) {
   MetadataRow row;
   row.envelope = object.head.envelope;
   row.stored_size = object.stored_size;
   row.stored_sha256 = object.stored_sha256;
-  row.data_offset = object.head.data_offset;
+  row.data_offset = slice_offset + object.head.data_offset;
   row.object_key = listed.key;
   row.object_location = listed.location;
   row.state = "indexed";

@@ -29,8 +29,8 @@ enum class CheckDepth {
 [[nodiscard]] std::optional<RecordId> id_of_object_key(std::string_view key);
 
 // What the index would hold. The buffer's position and the archive's attempts are not known from an
-// object: they stay empty and 1.
+// object: they stay empty and 1. slice_offset: where in the listed object, a segment, it is.
 [[nodiscard]] MetadataRow row_of_object(const CheckedObject& object, const ListedObject& listed,
-                                        WallTime indexed_at);
+                                        WallTime indexed_at, std::uint64_t slice_offset = 0);
 
 }  // namespace daybook::core

@@ -60,6 +60,10 @@ std::string seek_table(const Envelope& envelope, std::size_t head_bytes) {
   return skippable_frame(kSeekTableMagic, table);
 }
 
+std::uint64_t seek_table_size(std::size_t frames) {
+  return kSkippableHeaderBytes + 8 * (std::uint64_t{frames} + 1) + 9;
+}
+
 SealedObject::SealedObject(Envelope envelope, std::vector<ByteVector> frames)
     : envelope_(std::move(envelope)),
       head_(skippable_frame(kEnvelopeMagic, to_json(envelope_))),

@@ -55,6 +55,7 @@ class SealedObject {
 
 // The last frame of the object that this envelope, stored in head_bytes, begins.
 [[nodiscard]] std::string seek_table(const Envelope& envelope, std::size_t head_bytes);
+[[nodiscard]] std::uint64_t seek_table_size(std::size_t frames);
 
 struct OpenedHead {
   Envelope envelope;

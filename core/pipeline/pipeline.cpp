@@ -44,6 +44,7 @@ void Pipeline::start() {
 
 void Pipeline::stop() {
   stopping_ = true;
+  for (const auto& runner : runners_) runner->stage->stop();
   for (InHand& hand : queue_) leave_unfinished(std::move(hand));
   queue_.clear();
   suspects_.clear();  // not started since they came back
@@ -224,6 +225,7 @@ Task<bool> Pipeline::walk(InHand& hand) {
   if (hand.suspect && hand.starts >= settings_.starts_max) co_return co_await park_poison(hand);
   Passage passage;
   passage.entry = hand.entry;
+  passage.alone = hand.suspect;
   for (const auto& runner : runners_) {
     hand.runner = runner.get();
     ++runner->records;

@@ -2,6 +2,7 @@
 // port; it is idempotent, because after a crash the whole way is walked again.
 #pragma once
 
+#include <memory>
 #include <string_view>
 
 #include "core/ports/object_store.hpp"
@@ -14,8 +15,12 @@ namespace daybook::core::pipeline {
 // What the stages learn about a record on its way.
 struct Passage {
   BufferEntry entry;
-  OpenedHead head;  // from archive on
+  OpenedHead head;     // from archive on
+  bool alone = false;  // it shares no object with others: it may be what kills the process
   std::string object_key;
+  std::uint64_t slice_offset = 0;  // of the stored form in the object
+  std::shared_ptr<void>
+      in_common;  // what archive shares between records until it is done with them
   ObjectVersion object;
   std::uint32_t archive_attempts = 0;
   std::optional<WallTime> started_at;   // the archive stage's first attempt of this process
@@ -29,6 +34,8 @@ class Stage {
   [[nodiscard]] virtual std::size_t concurrency() const = 0;
   // One attempt. The caller owns passage and keeps it alive.
   virtual Task<Result<void>> run(Passage& passage) = 0;
+  // The pipeline stops: attempts that wait for company go on without.
+  virtual void stop() {}
 };
 
 }  // namespace daybook::core::pipeline

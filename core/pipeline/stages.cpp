@@ -51,7 +51,7 @@ MetadataRow row_of(const Passage& passage, WallTime indexed_at) {
   row.envelope = passage.head.envelope;
   row.stored_size = passage.entry.stored_size;
   row.stored_sha256 = passage.entry.stored_sha256;
-  row.data_offset = passage.head.data_offset;
+  row.data_offset = passage.slice_offset + passage.head.data_offset;
   row.object_key = passage.object_key;
   row.object_location = passage.object.location;
   row.object_version = passage.object.version;
@@ -71,11 +71,16 @@ ArchiveStage::ArchiveStage(Runtime& runtime, Workers& workers, WriteAheadBuffer&
       buffer_(buffer),
       fresh_(fresh),
       store_(store),
-      settings_(std::move(settings)) {}
+      settings_(std::move(settings)),
+      slots_(runtime, settings_.concurrency) {
+  if (settings_.segments.bytes_max == 0) return;
+  segments_ =
+      std::make_unique<SegmentWriter>(runtime, workers, store, settings_.prefix,
+                                      settings_.concurrency, settings_.timeout, settings_.segments);
+}
 
-Task<Result<ArchiveStage::Stored>> ArchiveStage::fetch(const BufferEntry& entry,
-                                                       Deadline deadline) {
-  Stored stored;
+Task<Result<StoredRecord>> ArchiveStage::fetch(const BufferEntry& entry, Deadline deadline) {
+  StoredRecord stored;
   stored.fresh = fresh_.take(entry);
   if (stored.fresh) {
     stored.head = {stored.fresh->envelope(), stored.fresh->slices().front().size()};
@@ -92,13 +97,43 @@ Task<Result<ArchiveStage::Stored>> ArchiveStage::fetch(const BufferEntry& entry,
 }
 
 Task<Result<void>> ArchiveStage::run(Passage& passage) {
-  const Deadline deadline = runtime_.steady_now() + settings_.timeout;
   if (!passage.started_at) passage.started_at = runtime_.now();
-  const auto stored = co_await fetch(passage.entry, deadline);
-  if (!stored) co_return pass(stored);
+  if (passage.in_common) co_return co_await segments_->again(passage);
+  if (segments_ && !passage.alone && segments_->takes(passage.entry.stored_size)) {
+    if (auto memory = co_await segments_->room(passage.entry.stored_size)) {
+      co_return co_await put_together(passage, std::move(*memory));
+    }
+  }
+  const auto slot = co_await slots_.acquire(1, SteadyTime::max());
+  const Deadline deadline = runtime_.steady_now() + settings_.timeout;
+  auto stored = co_await fetch(passage.entry, deadline);
+  if (!stored) co_return pass(std::move(stored));
   passage.head = stored->head;
   POISON_POINT(passage.head.envelope.subject);
-  Slices slices = stored->slices();
+  co_return co_await put_alone(passage, std::move(*stored), deadline);
+}
+
+Task<Result<void>> ArchiveStage::put_together(Passage& passage, Budget::Share memory) {
+  StoredRecord stored;
+  Result<bool> line_open = false;
+  {
+    const auto slot = co_await slots_.acquire(1, SteadyTime::max());
+    const Deadline deadline = runtime_.steady_now() + settings_.timeout;
+    auto fetched = co_await fetch(passage.entry, deadline);
+    if (!fetched) co_return pass(std::move(fetched));
+    stored = std::move(*fetched);
+    passage.head = stored.head;
+    POISON_POINT(passage.head.envelope.subject);
+    co_await workers_.run([&] { line_open = leaves_line_open(stored.head, stored.slices()); });
+    // Whatever is odd about it must not be the others' matter.
+    if (!line_open) co_return co_await put_alone(passage, std::move(stored), deadline);
+  }
+  co_return co_await segments_->add(passage, std::move(stored), *line_open, std::move(memory));
+}
+
+Task<Result<void>> ArchiveStage::put_alone(Passage& passage, StoredRecord stored,
+                                           Deadline deadline) {
+  Slices slices = stored.slices();
   std::string corrupt;
   if (PLANTED("corrupt_object")) {
     for (Bytes slice : slices) corrupt += as_text(slice);

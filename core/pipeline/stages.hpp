@@ -6,6 +6,7 @@
 
 #include "core/group_commit.hpp"
 #include "core/pipeline/fresh_records.hpp"
+#include "core/pipeline/segment_writer.hpp"
 #include "core/pipeline/stage.hpp"
 #include "core/ports/metadata_store.hpp"
 #include "core/ports/runtime.hpp"
@@ -18,33 +19,34 @@ namespace daybook::core::pipeline {
                                         const Sha256& stored_sha256, std::string_view prefix);
 [[nodiscard]] MetadataRow row_of(const Passage& passage, WallTime indexed_at);
 
-// Buffer -> object store. Checks length and digest of what the buffer held before it goes on; a
-// fresh record is what was sealed, and the store checks the digest of what it writes.
+// Buffer -> object store, each record as an object or, with segments, small ones together. Checks
+// length and digest of what the buffer held before it goes on; a fresh record is what was sealed,
+// and the store checks the digest of what it writes.
 class ArchiveStage final : public Stage {
  public:
   struct Settings {
     std::string prefix;
-    std::size_t concurrency = 8;
+    std::size_t concurrency = 8;  // objects being written at a time
     Duration timeout{};
+    SegmentSettings segments;
+    std::size_t records_max = 0;  // with segments: attempts at a time, most of them waiting
   };
   ArchiveStage(Runtime& runtime, Workers& workers, WriteAheadBuffer& buffer, FreshRecords& fresh,
                ObjectStore& store, Settings settings);
 
   [[nodiscard]] std::string_view name() const override { return "archive"; }
-  [[nodiscard]] std::size_t concurrency() const override { return settings_.concurrency; }
+  [[nodiscard]] std::size_t concurrency() const override {
+    return segments_ ? settings_.records_max : settings_.concurrency;
+  }
   Task<Result<void>> run(Passage& passage) override;
+  void stop() override {
+    if (segments_) segments_->stop();
+  }
 
  private:
-  // The stored bytes of one record, wherever they came from.
-  struct Stored {
-    std::shared_ptr<const SealedObject> fresh;
-    std::string loaded;
-    OpenedHead head;
-    [[nodiscard]] Slices slices() const {
-      return fresh ? fresh->slices() : Slices{as_bytes(loaded)};
-    }
-  };
-  Task<Result<Stored>> fetch(const BufferEntry& entry, Deadline deadline);
+  Task<Result<StoredRecord>> fetch(const BufferEntry& entry, Deadline deadline);
+  Task<Result<void>> put_alone(Passage& passage, StoredRecord stored, Deadline deadline);
+  Task<Result<void>> put_together(Passage& passage, Budget::Share memory);
 
   Runtime& runtime_;
   Workers& workers_;
@@ -52,6 +54,8 @@ class ArchiveStage final : public Stage {
   FreshRecords& fresh_;
   ObjectStore& store_;
   Settings settings_;
+  Budget slots_;                             // of loads and objects
+  std::unique_ptr<SegmentWriter> segments_;  // null: every record is an object
 };
 
 // Object -> metadata row, committed in batches.
