@@ -195,45 +195,42 @@ Task<Fsck::Outcome> Fsck::see_object(ListedObject object) {
 }
 
 Task<Result<std::string>> Fsck::examine(ListedObject object, RecordId id) {
-  auto row = co_await stores_.metadata().find(id, soon());
+  const auto row = co_await stores_.metadata().find(id, soon());
   if (!row) co_return pass(row);
   if (!*row) unindexed_[id] = {object, {}};
   const auto bytes = co_await stores_.objects().get(object.key, std::nullopt,
                                                     runtime_.steady_now() + kObjectTimeout);
   if (!bytes && bytes.error().code == Code::damaged) co_return bytes.error().detail;
   if (!bytes) co_return pass(bytes);
+  Result<core::CheckedObject> checked;
+  co_await stores_.workers().run(
+      [&] { checked = core::check_object(*bytes, depth(row->has_value())); });
   const std::string said = *row ? (*row)->object_key : object.key;
-  std::string wrong = co_await examine_bytes(*bytes, id, std::move(*row));
+  std::string wrong = compare(checked, id, *row);
   if (wrong.empty() && said != object.key && !core::segment_of_key(said)) {
     found("duplicate", id.str(), object.key + " is not the object that the row names: " + said);
   }
   co_return wrong;
 }
 
-Task<std::string> Fsck::examine_bytes(core::Bytes stored, RecordId id,
-                                      std::optional<core::MetadataRow> row) {
-  const bool deep = options_.deep || !row;
-  Result<core::CheckedObject> checked;
-  co_await stores_.workers().run([&] {
-    checked = core::check_object(stored,
-                                 deep ? core::CheckDepth::payload : core::CheckDepth::stored_bytes);
-  });
-  if (!checked) co_return checked.error().detail;
+std::string Fsck::compare(const Result<core::CheckedObject>& checked, RecordId id,
+                          const std::optional<core::MetadataRow>& row) {
+  if (!checked) return checked.error().detail;
   const core::Envelope& envelope = checked->head.envelope;
-  if (envelope.id != id) co_return "its envelope names record " + envelope.id.str();
+  if (envelope.id != id) return "its envelope names record " + envelope.id.str();
   const Facts& facts = facts_[id];
   if (facts.trail && facts.sha256 != envelope.sha256) {
-    co_return "its payload is not the one the trail names (SHA-256 " + facts.sha256.hex() + ")";
+    return "its payload is not the one the trail names (SHA-256 " + facts.sha256.hex() + ")";
   }
-  if (!row) co_return "";
+  if (!row) return "";
   if (row->stored_sha256 != checked->stored_sha256) {
-    co_return "it has SHA-256 " + checked->stored_sha256.hex() + ", its row says " +
-        row->stored_sha256.hex();
+    return "it has SHA-256 " + checked->stored_sha256.hex() + ", its row says " +
+           row->stored_sha256.hex();
   }
   if (row->stored_size != checked->stored_size || row->envelope != envelope) {
-    co_return "its row tells other things about the record than its envelope";
+    return "its row tells other things about the record than its envelope";
   }
-  co_return "";
+  return "";
 }
 
 Task<Fsck::Outcome> Fsck::see_rows() {

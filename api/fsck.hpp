@@ -93,9 +93,12 @@ class Fsck {
                                 core::SegmentEntry entry);
   // What is wrong with the object; empty = nothing.
   core::Task<core::Result<std::string>> examine(core::ListedObject object, core::RecordId id);
-  // The same of a stored form, compared with the trail and the row.
-  core::Task<std::string> examine_bytes(core::Bytes stored, core::RecordId id,
-                                        std::optional<core::MetadataRow> row);
+  // The same of a stored form that was checked, compared with the trail and the row.
+  [[nodiscard]] std::string compare(const core::Result<core::CheckedObject>& checked,
+                                    core::RecordId id, const std::optional<core::MetadataRow>& row);
+  [[nodiscard]] core::CheckDepth depth(bool indexed) const {
+    return options_.deep || !indexed ? core::CheckDepth::payload : core::CheckDepth::stored_bytes;
+  }
 
   core::Task<Outcome> judge_all();
   core::Task<Outcome> judge(core::RecordId id, Facts facts);

@@ -40,7 +40,7 @@ Task<Fsck::Outcome> Fsck::see_segment(ListedObject object) {
 Task<Fsck::Outcome> Fsck::see_slice(ListedObject object, core::Bytes segment,
                                     core::SegmentEntry entry) {
   ++segment_records_;
-  auto row = co_await stores_.metadata().find(entry.id, soon());
+  const auto row = co_await stores_.metadata().find(entry.id, soon());
   if (!row) co_return pass(row);
   const core::ByteRange slice{entry.offset, entry.length};
   const bool indexed = row->has_value();
@@ -51,8 +51,10 @@ Task<Fsck::Outcome> Fsck::see_slice(ListedObject object, core::Bytes segment,
   } else if (place->offset != slice.offset || place->length != slice.length) {
     wrong = "its row says that it is at byte " + std::to_string(place->offset);
   } else {
-    wrong = co_await examine_bytes(segment.subspan(slice.offset, slice.length), entry.id,
-                                   std::move(*row));
+    Result<core::CheckedObject> checked;
+    co_await stores_.workers().run(
+        [&] { checked = core::check_slice(segment, entry, depth(indexed)); });
+    wrong = compare(checked, entry.id, *row);
   }
   const std::string where = object.key + ", at byte " + std::to_string(slice.offset) + ": ";
   if (indexed && !named) {

@@ -40,8 +40,7 @@ class Rebuild {
   Task<Result<Rows>> rows_of(ListedObject object);
   Task<Result<Rows>> rows_of_segment(ListedObject object);
   Task<Result<core::ByteVector>> read(ListedObject object);
-  Task<std::optional<core::MetadataRow>> row_of(ListedObject object, core::Bytes stored,
-                                                core::RecordId id, std::uint64_t offset);
+  void damaged(const ListedObject& object, const core::Error& error);
   Task<Result<void>> keep(ListedObject object, Rows rows);
   Task<Result<void>> insert();
 
@@ -112,8 +111,17 @@ Task<Result<Rebuild::Rows>> Rebuild::rows_of(ListedObject object) {
   if (!bytes) co_return pass(bytes);
   Rows rows;
   if (bytes->empty()) co_return rows;
-  if (auto made = co_await row_of(std::move(object), *bytes, *id, 0)) {
-    rows.push_back(std::move(*made));
+  Result<core::CheckedObject> checked;
+  co_await stores_.workers().run(
+      [&] { checked = core::check_object(*bytes, core::CheckDepth::payload); });
+  if (checked && checked->head.envelope.id != *id) {
+    checked = core::fail(Code::damaged, core::Origin::object_store, core::Retry::never,
+                         "its envelope names record " + checked->head.envelope.id.str());
+  }
+  if (checked) {
+    rows.push_back(core::row_of_object(*checked, object, runtime_.now()));
+  } else {
+    damaged(object, checked.error());
   }
   co_return rows;
 }
@@ -136,9 +144,14 @@ Task<Result<Rebuild::Rows>> Rebuild::rows_of_segment(ListedObject object) {
       ++summary_.present;
       continue;
     }
-    const core::Bytes slice = core::Bytes(*bytes).subspan(entry.offset, entry.length);
-    if (auto made = co_await row_of(object, slice, entry.id, entry.offset)) {
-      rows.push_back(std::move(*made));
+    Result<core::CheckedObject> checked;
+    co_await stores_.workers().run(
+        [&] { checked = core::check_slice(*bytes, entry, core::CheckDepth::payload); });
+    if (checked) {
+      rows.push_back(core::row_of_object(*checked, object, runtime_.now(), entry.offset));
+    } else {
+      checked.error().detail.insert(0, "record " + entry.id.str() + ": ");
+      damaged(object, checked.error());
     }
   }
   co_return rows;
@@ -150,27 +163,15 @@ Task<Result<core::ByteVector>> Rebuild::read(ListedObject object) {
                                               runtime_.steady_now() + kObjectTimeout);
   if (bytes) co_return bytes;
   if (bytes.error().code == Code::damaged) {
-    summary_.damaged.push_back({object.key, bytes.error().detail});
+    damaged(object, bytes.error());
   } else if (bytes.error().code != Code::not_found) {
     co_return bytes;
   }
   co_return core::ByteVector{};
 }
 
-// nullopt: the stored form is damaged, and is on the list.
-Task<std::optional<core::MetadataRow>> Rebuild::row_of(ListedObject object, core::Bytes stored,
-                                                       core::RecordId id, std::uint64_t offset) {
-  Result<core::CheckedObject> checked;
-  co_await stores_.workers().run(
-      [&] { checked = core::check_object(stored, core::CheckDepth::payload); });
-  if (checked && checked->head.envelope.id != id) {
-    checked = core::fail(Code::damaged, core::Origin::object_store, core::Retry::never,
-                         "its envelope names record " + checked->head.envelope.id.str());
-  }
-  if (checked) co_return core::row_of_object(*checked, object, runtime_.now(), offset);
-  const std::string slice = core::segment_of_key(object.key) ? "record " + id.str() + ": " : "";
-  summary_.damaged.push_back({object.key, slice + checked.error().detail});
-  co_return std::nullopt;
+void Rebuild::damaged(const ListedObject& object, const core::Error& error) {
+  summary_.damaged.push_back({object.key, error.detail});
 }
 
 Task<Result<void>> Rebuild::keep(ListedObject object, Rows rows) {

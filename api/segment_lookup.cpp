@@ -4,8 +4,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include "core/object_check.hpp"
-
 namespace daybook::api {
 namespace {
 
@@ -17,11 +15,10 @@ Found find_in(core::Bytes segment, const core::ListedObject& listed, const core:
   if (!opened) return std::nullopt;
   const auto entry = std::ranges::find(opened->entries, id, &core::SegmentEntry::id);
   if (entry == opened->entries.end()) return std::nullopt;
-  const auto checked =
-      core::check_object(segment.subspan(entry->offset, entry->length), core::CheckDepth::payload);
-  if (!checked || checked->head.envelope.id != id) {
+  const auto checked = core::check_slice(segment, *entry, core::CheckDepth::payload);
+  if (!checked) {
     spdlog::error("record {}: its slice of {} is damaged: {}", id.str(), listed.key,
-                  checked ? "another id" : checked.error().detail);
+                  checked.error().detail);
     return std::nullopt;
   }
   return core::row_of_object(*checked, listed, {}, entry->offset);

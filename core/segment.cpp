@@ -334,6 +334,20 @@ Result<OpenedSegment> open_segment(Bytes segment) {
   return opened;
 }
 
+Result<CheckedObject> check_slice(Bytes segment, const SegmentEntry& entry, CheckDepth depth) {
+  auto checked = check_object(segment.subspan(entry.offset, entry.length), depth);
+  if (!checked) return checked;
+  const Envelope& envelope = checked->head.envelope;
+  if (envelope.id != entry.id) {
+    return damaged("its envelope names record " + envelope.id.str());
+  }
+  if (checked->stored_sha256 != entry.stored_sha256 || envelope.sha256 != entry.sha256) {
+    return damaged("its slice has SHA-256 " + checked->stored_sha256.hex() +
+                   ", the segment's index says " + entry.stored_sha256.hex());
+  }
+  return checked;
+}
+
 Result<ByteRange> slice_of(const MetadataRow& row) {
   const auto& frames = row.envelope.frames;
   const std::uint64_t behind_head =

@@ -26,6 +26,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/object_check.hpp"
 #include "core/ports/metadata_store.hpp"
 #include "core/ports/object_store.hpp"
 #include "core/sealed_object.hpp"
@@ -88,6 +89,11 @@ struct OpenedSegment {
 // From a segment's bytes, whole. Where the index is damaged, the entries that can be found from the
 // front. Code::damaged: not even one.
 [[nodiscard]] Result<OpenedSegment> open_segment(Bytes segment);
+
+// The record of an entry of the segment, checked like an object, and against the entry.
+// Code::damaged says what does not fit.
+[[nodiscard]] Result<CheckedObject> check_slice(Bytes segment, const SegmentEntry& entry,
+                                                CheckDepth depth);
 
 // Where the stored form of the row's record is in its object: all of it, or a slice of a segment.
 // Code::damaged: the row's figures contradict each other.

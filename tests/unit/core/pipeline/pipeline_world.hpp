@@ -174,11 +174,12 @@ class RecordingObserver final : public core::PipelineObserver {
 };
 
 // The stored object of a record with this payload.
-inline std::string sealed_bytes(core::RecordId id, std::string_view payload) {
+inline std::string sealed_bytes(core::RecordId id, std::string_view payload,
+                                std::string_view content_type = "text/plain") {
   core::Envelope envelope;
   envelope.id = id;
   envelope.tenant = "default";
-  envelope.content_type = "text/plain";
+  envelope.content_type = content_type;
   envelope.size = payload.size();
   envelope.sha256 = core::sha256(core::as_bytes(payload));
   envelope.received_at = core::WallTime(std::chrono::milliseconds(id.unix_ms()));
@@ -199,6 +200,7 @@ struct WorldSettings {
   std::size_t batch_max = 16;
   std::uint64_t seed = 1;
   std::uint32_t starts_max = 5;
+  core::pipeline::SegmentSettings segments{};
 };
 
 // One node: its own view of the shared buffer, and its own stages.
@@ -207,7 +209,11 @@ struct Node {
        FlakyMetadataStore& metadata, WorldSettings settings, const std::string& name)
       : buffer(runtime, std::move(store), name),
         archive(runtime, workers, buffer, fresh, objects,
-                {.prefix = "", .concurrency = settings.archive_concurrency, .timeout = 30s}),
+                {.prefix = "",
+                 .concurrency = settings.archive_concurrency,
+                 .timeout = 30s,
+                 .segments = settings.segments,
+                 .records_max = settings.records_in_flight}),
         index(runtime, metadata, settings.batch_max, 10s),
         release(runtime, buffer, settings.batch_max, 10s),
         pipeline(runtime, buffer, {&archive, &index, &release}, observer,
@@ -259,9 +265,10 @@ class World {
     nodes_.push_back(std::make_unique<Node>(runtime, store, objects, metadata, settings, name));
     return *nodes_.back();
   }
-  core::RecordId accept(std::string_view payload = "an audit record") {
+  core::RecordId accept(std::string_view payload = "an audit record",
+                        std::string_view content_type = "text/plain") {
     const core::RecordId id = ids_.next(runtime.now(), 0);
-    node.buffer.put(id, sealed_bytes(id, payload));
+    node.buffer.put(id, sealed_bytes(id, payload, content_type));
     accepted.push_back(id);
     return id;
   }
@@ -297,8 +304,11 @@ class World {
  private:
   void check_release(const core::BufferEntry& entry) {
     released.push_back(entry.id);
-    EXPECT_TRUE(objects.stored.contains(key_of(entry.id))) << "released before it was archived";
-    EXPECT_TRUE(metadata.rows.contains(entry.id)) << "released before it was indexed";
+    const auto row = metadata.rows.find(entry.id);
+    ASSERT_TRUE(row != metadata.rows.end()) << "released before it was indexed";
+    const std::string& key = row->second.object_key;
+    EXPECT_TRUE(key == key_of(entry.id) || core::segment_of_key(key)) << key;
+    EXPECT_TRUE(objects.stored.contains(key)) << "released before it was archived";
   }
 
   core::RecordIdGenerator ids_;
