@@ -188,6 +188,8 @@ void add_size(CLI::App& app, Choices& choices) {
   command->add_flag("--without-keys", size.without_keys,
                     "Clients send no Idempotency-Key, nor ce-source with ce-id");
   flag("--archive", size.archive, "s3 or file [default: s3]", "KIND");
+  flag("--layout", size.layout, "object, or segment: small records share objects [default: object]",
+       "LAYOUT");
   flag("--store-put", size.store_put, "The store's time for one PUT [default: 100ms]", "TIME");
   flag("--replicas", size.replicas, "Of Redis, 0 to 9 [default: 0]", "N");
   flag("--nodes", size.nodes, "Daybook nodes that share the load [default: 1]", "N");

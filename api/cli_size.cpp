@@ -189,6 +189,11 @@ Result<SizeLoad> load_of(const SizeOptions& options) {
     return wrong("archive", toml_quote(printable(options.archive)) + " is neither s3 nor file.");
   }
   load.s3 = options.archive != "file";
+  if (!options.layout.empty() && options.layout != "object" && options.layout != "segment") {
+    return wrong("layout",
+                 toml_quote(printable(options.layout)) + " is neither object nor segment.");
+  }
+  load.segments = options.layout == "segment";
   load.keyed = !options.without_keys;
   return load;
 }

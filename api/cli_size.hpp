@@ -15,7 +15,7 @@ struct SizeOptions {
   std::string records_per_second, average_per_second, size, compression;
   std::vector<std::string> samples;
   std::string outage, redis_outage, retention, idempotency_window;
-  std::string replicas, nodes, cores, redis_memory, network, store_put, archive;
+  std::string replicas, nodes, cores, redis_memory, network, store_put, archive, layout;
   bool without_keys = false;
   bool json = false;
 };

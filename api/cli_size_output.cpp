@@ -105,7 +105,7 @@ void add_stores(Table& table, const SizePlan& plan) {
                    " HEAD (probe)"});
   }
   table.add({"Index a day", bytes(plan.row_bytes_per_day),
-             count(plan.objects_per_day) + " rows; " + bytes(plan.row_bytes_kept) + kept});
+             count(plan.records_per_day) + " rows; " + bytes(plan.row_bytes_kept) + kept});
 }
 
 std::string render_settings(const SizePlan& plan) {
@@ -211,11 +211,12 @@ std::string size_json(const SizePlan& plan) {
                                {"bytes_kept", plan.archive_bytes_kept},
                                {"objects_per_day", plan.objects_per_day},
                                {"objects_kept", plan.objects_kept},
+                               {"records_per_object", plan.records_per_object},
                                {"puts_per_second", plan.puts_per_second},
                                {"puts_per_day", plan.puts_per_day},
                                {"gets_per_day", plan.gets_per_day},
                                {"heads_per_day", plan.heads_per_day}}},
-      {"index", json::object{{"rows_per_day", plan.objects_per_day},
+      {"index", json::object{{"rows_per_day", plan.records_per_day},
                              {"bytes_per_day", plan.row_bytes_per_day},
                              {"bytes_kept", plan.row_bytes_kept}}},
       {"daybook_settings", settings(plan.daybook_settings)},

@@ -6,6 +6,7 @@
 
 #include "api/size_constants.hpp"
 #include "core/limits.hpp"
+#include "core/pipeline/segment_writer.hpp"
 #include "core/text.hpp"
 #include "storage/spool.hpp"
 
@@ -42,6 +43,16 @@ double seconds(core::ConfigTime time) {
   return std::chrono::duration<double>(time).count();
 }
 
+// Of one node, of records of one kind and tenant, whose clients never pause.
+double records_in_segment(const SizeLoad& load, double per_second, double stored_bytes,
+                          const core::Config& config) {
+  const auto bytes_max = static_cast<double>(config.archive_segment_bytes);
+  if (!load.segments || !core::pipeline::SegmentWriter::shares(stored_bytes, bytes_max)) return 1;
+  const double by_age = per_second / load.nodes * seconds(config.archive_segment_age);
+  return std::clamp(std::min(bytes_max / stored_bytes, by_age), 1.0,
+                    static_cast<double>(config.archive_segment_records));
+}
+
 void plan_redis(SizePlan& plan, const core::Config& defaults) {
   const SizeLoad& load = plan.load;
   // Those that the outage parked are tried again this much later.
@@ -65,8 +76,10 @@ void plan_redis(SizePlan& plan, const core::Config& defaults) {
     plan.backlog_of_replica = static_cast<double>(rounded_setting(60 * plan.aof_bytes_per_second));
   }
   // Also without an outage some records are on their way through.
-  const auto passing =
+  double passing =
       static_cast<double>(defaults.buffer_append_connections + defaults.pipeline_records_in_flight);
+  // Those that wait for their segment are still in Redis.
+  if (load.segments) passing += load.nodes * plan.records_per_object;
   plan.redis_used = kRedisBaseBytes + passing * plan.redis_bytes + plan.backlog_bytes +
                     plan.keys_bytes + plan.backlog_of_replica;
   // Above it stays buffer.memory_reserve, and a tenth for what the plan does not foresee.
@@ -85,8 +98,10 @@ void plan_redis(SizePlan& plan, const core::Config& defaults) {
   plan.redis_disk = 1.1 * (std::max(plan.aof_rewrite_min, 2 * plan.redis_used) + plan.redis_used +
                            rewrite_seconds * plan.aof_bytes_per_second);
   // archive_concurrency is chosen for twice the busiest rate (config_of).
-  const double in_store =
-      load.s3 ? 2 * std::max(load.records_per_second, 4 / load.store_put_seconds) : 1e12;
+  const double in_store = load.s3
+                              ? 2 * std::max(load.records_per_second,
+                                             4 / load.store_put_seconds * plan.records_per_object)
+                              : 1e12;
   const double drain_bytes = load.s3 ? kDrainBytesASecondS3 : kDrainBytesASecondFile;
   const double drain = std::min(
       {load.nodes * drain_bytes / load.payload_bytes, load.nodes * kDrainRecordsASecond, in_store});
@@ -98,13 +113,15 @@ void plan_redis(SizePlan& plan, const core::Config& defaults) {
 void plan_stores(SizePlan& plan, const core::Config& defaults) {
   const SizeLoad& load = plan.load;
   const double a_day = load.average_per_second * kDay;
-  plan.objects_per_day = a_day;
+  plan.records_per_day = a_day;
+  plan.objects_per_day =
+      a_day / records_in_segment(load, load.average_per_second, plan.stored_bytes, defaults);
   plan.archive_bytes_per_day = a_day * plan.stored_bytes;
-  plan.objects_kept = a_day * load.retention_days;
+  plan.objects_kept = plan.objects_per_day * load.retention_days;
   plan.archive_bytes_kept = plan.archive_bytes_per_day * load.retention_days;
   if (load.s3) {
-    plan.puts_per_second = load.records_per_second;
-    plan.puts_per_day = a_day;
+    plan.puts_per_second = load.records_per_second / plan.records_per_object;
+    plan.puts_per_day = plan.objects_per_day;
     plan.gets_per_day = load.nodes * kDay / seconds(defaults.audit_interval);
     plan.heads_per_day = load.nodes * kDay / 10;  // the readiness probe, every 10 s
   }
@@ -119,7 +136,9 @@ core::Config config_of(const SizePlan& plan, core::Config config) {
     return static_cast<std::uint64_t>(std::ceil(std::min(number, 1000.0)));
   };
   // Twice the busiest rate in the store at a time, so that a backlog shrinks while records come.
-  const double at_a_time = 2 * load.records_per_second / load.nodes * load.store_put_seconds;
+  const double at_a_time =
+      2 * load.records_per_second / plan.records_per_object / load.nodes * load.store_put_seconds;
+  if (load.segments) config.archive_layout = "segment";
   if (load.s3 && at_a_time > static_cast<double>(config.pipeline_archive_concurrency)) {
     config.pipeline_archive_concurrency = count(at_a_time);
     config.archive_s3_connections = std::max(config.archive_s3_connections, count(at_a_time));
@@ -176,6 +195,7 @@ void plan_settings(SizePlan& plan, const core::Config& defaults) {
                   load.replicas == 0 ? "fsync" : "replicated:" + std::to_string(load.replicas)});
   size("spool.bytes_max", config.spool_bytes_max);
   count("server.worker_threads", load.cores);
+  if (load.segments) ours.push_back({"archive.layout", "segment"});
   if (load.s3) {
     count("pipeline.archive_concurrency", config.pipeline_archive_concurrency);
     count("pipeline.records_in_flight", config.pipeline_records_in_flight);
@@ -222,7 +242,7 @@ void plan_limits(SizePlan& plan) {
   }
   if (load.s3) {
     plan.limits.push_back({"objects being written by a node", "objects",
-                           2 * records * load.store_put_seconds, 1000,
+                           2 * records / plan.records_per_object * load.store_put_seconds, 1000,
                            "more nodes, or a nearer object store"});
   }
   std::ranges::sort(plan.limits, std::greater<>(), &SizeLimit::share);
@@ -243,6 +263,8 @@ SizePlan plan_size(const SizeLoad& load, const core::Config& defaults) {
   if (load.average_per_second == 0) plan.load.average_per_second = load.records_per_second;
   plan.stored_bytes = load.payload_bytes / load.compression + kSealedBytes +
                       (blocks_of(load) - 1) * kSealedBytesABlock;
+  plan.records_per_object =
+      records_in_segment(plan.load, load.records_per_second, plan.stored_bytes, defaults);
   plan_redis(plan, defaults);
   plan_stores(plan, defaults);
   plan_node(plan, defaults);

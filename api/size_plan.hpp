@@ -29,6 +29,7 @@ struct SizeLoad {
   double network_bits = 10e9;      // a second, each way, of a node
   double store_put_seconds = 0.1;  // one PUT of such a record
   bool s3 = true;
+  bool segments = false;  // archive.layout
 };
 
 // One thing that can be full. used and full are in `unit`.
@@ -80,6 +81,8 @@ struct SizePlan {
   double network_out_bits = 0;
 
   // Archive and index, of all nodes.
+  double records_per_day = 0;
+  double records_per_object = 1;  // when it is busiest; more than 1 with segments
   double objects_per_day = 0;
   double archive_bytes_per_day = 0;
   double archive_bytes_kept = 0;

@@ -10,8 +10,6 @@
 namespace daybook::core::pipeline {
 namespace {
 
-// Larger records save no request worth a wait.
-constexpr std::uint64_t kShareOfSegment = 16;
 // Index footer, seek table footer and their headers.
 constexpr std::uint64_t kTailBytes = 128;
 
@@ -50,10 +48,6 @@ SegmentWriter::SegmentWriter(Runtime& runtime, Workers& workers, ObjectStore& st
       builds_(runtime, 1),
       stopped_(runtime.make_signal()) {
   CHECK(settings_.memory_max >= settings_.bytes_max);
-}
-
-bool SegmentWriter::takes(std::uint64_t stored_size) const {
-  return !stopping_ && stored_size <= settings_.bytes_max / kShareOfSegment;
 }
 
 Task<std::optional<Budget::Share>> SegmentWriter::room(std::uint64_t stored_size) {

@@ -54,8 +54,15 @@ class SegmentWriter {
   SegmentWriter(Runtime& runtime, Workers& workers, ObjectStore& store, std::string prefix,
                 std::size_t puts_max, Duration timeout, SegmentSettings settings);
 
-  // Whether a record of this stored size is small enough to share an object.
-  [[nodiscard]] bool takes(std::uint64_t stored_size) const;
+  // Whether a record of this stored size is small enough for a segment of bytes_max. A larger one
+  // saves no request worth a wait.
+  [[nodiscard]] static constexpr bool shares(auto stored_size, auto bytes_max) {
+    return stored_size <= bytes_max / 16;
+  }
+  // The same with its settings; false for all once the pipeline stops.
+  [[nodiscard]] bool takes(std::uint64_t stored_size) const {
+    return !stopping_ && shares(stored_size, settings_.bytes_max);
+  }
   // Memory for a record that is about to be loaded; nullopt: none within the timeout, or the
   // pipeline stops.
   Task<std::optional<Budget::Share>> room(std::uint64_t stored_size);

@@ -2,9 +2,11 @@
 which shares no code with the server."""
 
 import hashlib
+import json
 import os
 import struct
 import subprocess
+import unittest
 import uuid
 
 import harness
@@ -18,6 +20,19 @@ def decompressed(content):
                          capture_output=True, timeout=harness.PATIENCE_S)
     assert run.returncode == 0, run.stderr
     return run.stdout
+
+
+def payloads_of(slices):
+    """The payload of each stored form: the head's envelope says how long it is."""
+    text, payloads = decompressed(b"".join(slices)), []
+    for stored in slices:
+        magic, length = struct.unpack("<II", stored[:8])
+        assert magic == 0x184D2A50, hex(magic)
+        size = json.loads(stored[8:8 + length])["size"]
+        payloads.append(text[:size])
+        text = text[size:]
+    assert text == b"", len(text)
+    return payloads
 
 
 class Segment:
@@ -45,18 +60,15 @@ class Segment:
     def slice(self, entry):
         return self.content[entry[1]:entry[1] + entry[2]]
 
-    def payload(self, entry):
-        return decompressed(self.slice(entry))
-
     def text(self):
         return decompressed(self.content)
 
     def check(self):
-        """Every slice is what the index says, alone, and all of them make up the text."""
-        text = b""
-        for entry in self.entries:
-            payload = self.payload(entry)
-            assert hashlib.sha256(self.slice(entry)).hexdigest() == entry[4], entry
+        """Every slice is what the index says, without what is around it, and all make up the text."""
+        slices = [self.slice(entry) for entry in self.entries]
+        text, payloads = b"", payloads_of(slices)
+        for entry, stored, payload in zip(self.entries, slices, payloads):
+            assert hashlib.sha256(stored).hexdigest() == entry[4], entry
             assert hashlib.sha256(payload).hexdigest() == entry[3], entry
             text += payload
             if ".json" in self.path or ".ndjson" in self.path:
@@ -64,6 +76,44 @@ class Segment:
         assert self.text() == text, self.path
         assert sum(size for _, size in self.frames) == len(text), self.path
         assert [entry[0] for entry in self.entries] == sorted(e[0] for e in self.entries)
+
+
+DUCKDB = "1.5.6-r.1"
+DUCKDB_QUERY = """
+import { createRequire } from "node:module";
+const { DuckDBInstance } = createRequire(process.argv[2] + "/")("@duckdb/node-api");
+const connection = await (await DuckDBInstance.create()).connect();
+const found = await connection.runAndReadAll(process.argv[3]);
+console.log(JSON.stringify(found.getRowsJson()[0].map(Number)));
+"""
+
+
+def duckdb():
+    """ask(sql) -> the numbers of the first row, by DuckDB as npm has it; below var/, once."""
+    node, npm = harness.need_program("node"), harness.need_program("npm")
+    folder = os.path.join(os.environ.get("QUICKSTART_VAR") or
+                          os.path.join(harness.SOURCE_DIR, "var"), "duckdb")
+    if not os.path.exists(os.path.join(folder, f"done-{DUCKDB}")):
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, "package.json"), "w", encoding="ascii") as package:
+            package.write('{"private":true}')
+        run = subprocess.run(
+            [npm, "install", "--prefix", folder, "--no-audit", "--no-fund", "--fetch-retries=1",
+             "--fetch-timeout=20000", "--loglevel=error", f"@duckdb/node-api@{DUCKDB}"],
+            capture_output=True, text=True, timeout=180)
+        if run.returncode != 0:
+            raise unittest.SkipTest(f"npm could not install DuckDB {DUCKDB}: {run.stderr[-300:]}")
+        open(os.path.join(folder, f"done-{DUCKDB}"), "w", encoding="ascii").close()
+    script = os.path.join(folder, "ask.mjs")
+    with open(script, "w", encoding="ascii") as out:
+        out.write(DUCKDB_QUERY)
+
+    def ask(sql):
+        run = subprocess.run([node, script, folder, sql], capture_output=True, text=True,
+                             timeout=harness.PATIENCE_S)
+        assert run.returncode == 0, run.stderr
+        return json.loads(run.stdout)
+    return ask
 
 
 def paths(folder):

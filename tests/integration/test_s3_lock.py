@@ -129,6 +129,32 @@ class LockedArchive(harness.DaybookTest):
             answer = client.request(self.port, "POST", f"/v1/records/{row['id']}/hold{target}")
             self.assert_problem(answer, 400)
 
+    def test_a_hold_in_a_segment_holds_all_of_it_and_says_so(self):
+        daybook = self.other("segments", {
+            "archive.layout": "segment", "archive.segment_age": "500ms",
+            "archive.prefix": "segments"}).start()
+        ids = [client.post(daybook.port, b'{"n": %d}' % n, {"Content-Type": "application/json"})
+               .json()["id"] for n in range(5)]
+        rows = [self.wait_state(record_id, port=daybook.port) for record_id in ids]
+        row = max(rows, key=lambda each: each["object"]["offset"])
+        where = {"Bucket": LOCKED, "Key": row["object"]["key"]}
+        self.assertEqual(self.s3.get_object_retention(**where)["Retention"]["Mode"], "GOVERNANCE")
+        first = row["object"]["offset"]
+        stored = self.s3.get_object(
+            **where, Range=f"bytes={first}-{first + row['object']['length'] - 1}")["Body"].read()
+        self.assertEqual(payloads.sha256(stored), row["stored_sha256"])
+        url = ["--url", daybook.url]
+        shown = self.command("hold", "set", row["id"], *url)
+        self.assertIn("on its whole segment", shown.stdout)
+        refused = self.command("hold", "release", row["id"], "--reason", "settled", *url)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("--segment", refused.stderr)
+        self.assertEqual(self.s3.get_object_legal_hold(**where)["LegalHold"]["Status"], "ON")
+        done = self.command("hold", "release", row["id"], "--segment", "--reason", "settled", *url)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.s3.get_object_legal_hold(**where)["LegalHold"]["Status"], "OFF")
+        daybook.stop()
+
     def test_status_and_doctor_say_what_the_store_honours(self):
         self.post("status")
         honours = client.request(self.port, "GET", "/v1/status").json()["stores"]["archive_honours"]

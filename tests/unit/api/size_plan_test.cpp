@@ -183,5 +183,26 @@ TEST(Size, every_setting_is_one_that_the_server_takes) {
   }
 }
 
+TEST(Size, segments_save_requests_where_records_are_small_and_come_often) {
+  SizeOptions options = good_options();
+  options.records_per_second = "1000";
+  options.average_per_second = "100";
+  options.size = "4kB";
+  const SizePlan objects = plan_of(options);
+  options.layout = "segment";
+  const SizePlan segments = plan_of(options);
+  EXPECT_EQ(objects.puts_per_day, 100 * 86400);
+  EXPECT_DOUBLE_EQ(segments.records_per_object, 4096);  // of 5000 that come in 5 s
+  EXPECT_DOUBLE_EQ(segments.puts_per_day, 86400 / 5.0);
+  EXPECT_EQ(segments.records_per_day, objects.records_per_day);
+  EXPECT_GT(segments.redis_used, objects.redis_used);
+  EXPECT_EQ(segments.memory.back().name, "segments");
+  options.size = "64MiB";
+  options.compression = "1";
+  EXPECT_EQ(plan_of(options).records_per_object, 1) << "no segment of one record";
+  options.layout = "both";
+  EXPECT_FALSE(load_of(options));
+}
+
 }  // namespace
 }  // namespace daybook::api
