@@ -1,5 +1,11 @@
 #include "core/json_events.hpp"
 
+#include <bit>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "core/check.hpp"
 #include "core/text.hpp"
 
@@ -19,6 +25,27 @@ constexpr std::array<bool, 256> kPlain = [] {
   for (std::size_t c = 0x20; c < 0x80; ++c) plain[c] = c != '"' && c != '\\';
   return plain;
 }();
+
+// How many plain bytes there are before the first other one. Most bytes of most texts are.
+std::size_t plain_bytes(const char* data, std::size_t size) {
+  std::size_t at = 0;
+#ifdef __SSE2__
+  // Compared as signed bytes, whatever is not ASCII is below a space, as control characters are.
+  const __m128i space = _mm_set1_epi8(0x20);
+  const __m128i quote = _mm_set1_epi8('"');
+  const __m128i backslash = _mm_set1_epi8('\\');
+  for (; at + sizeof(__m128i) <= size; at += sizeof(__m128i)) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(data + at));
+    const __m128i other =
+        _mm_or_si128(_mm_cmplt_epi8(bytes, space),
+                     _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)));
+    const auto found = static_cast<unsigned>(_mm_movemask_epi8(other));
+    if (found != 0) return at + static_cast<std::size_t>(std::countr_zero(found));
+  }
+#endif
+  while (at < size && kPlain[static_cast<unsigned char>(data[at])]) ++at;
+  return at;
+}
 
 std::string_view literal_of(char type) {
   return type == 't' ? "true" : type == 'f' ? "false" : "null";
@@ -221,8 +248,9 @@ void JsonEvents::keep_key(std::size_t from) {
 }
 
 JsonEvents::Step JsonEvents::on_string(JsonEvent& event) {
+  if (owes_low_half_ && data_[at_] != '\\') return wrong("half of a surrogate pair");
   const std::size_t from = at_;
-  while (at_ < size_ && kPlain[static_cast<unsigned char>(data_[at_])]) ++at_;
+  at_ += plain_bytes(data_ + at_, size_ - at_);
   keep_key(from);
   if (at_ == size_) return Step::more;
   const auto c = static_cast<unsigned char>(data_[at_]);
@@ -243,13 +271,21 @@ JsonEvents::Step JsonEvents::on_string(JsonEvent& event) {
 JsonEvents::Step JsonEvents::on_escape(char c) {
   if (state_ == State::escape && c == 'u') {
     pending_ = 4;
+    hex_ = 0;
     state_ = State::hex;
   } else if (state_ == State::escape) {
     if (!std::string_view("\"\\/bfnrt").contains(c)) return wrong("there is no such escape");
+    if (owes_low_half_) return wrong("half of a surrogate pair");
     state_ = State::string;
   } else {
     if (hex_value(c) < 0) return wrong("\\u needs four hex digits");
-    if (--pending_ == 0) state_ = State::string;
+    hex_ = hex_ * 16 + static_cast<std::uint32_t>(hex_value(c));
+    if (--pending_ == 0) {
+      const bool low = hex_ >= 0xDC00 && hex_ <= 0xDFFF;
+      if (whole_pairs_only_ && low != owes_low_half_) return wrong("half of a surrogate pair");
+      owes_low_half_ = whole_pairs_only_ && hex_ >= 0xD800 && hex_ <= 0xDBFF;
+      state_ = State::string;
+    }
   }
   ++at_;
   keep_key(at_ - 1);

@@ -34,6 +34,9 @@ class JsonEvents {
   // the keys of those.
   void watch_to_depth(std::size_t depth) { watched_depth_ = depth; }
 
+  // From here on half of a surrogate pair, which RFC 8259 section 8.2 leaves to fate, is wrong.
+  void refuse_half_pairs() { whole_pairs_only_ = true; }
+
   // The bytes stay alive until next() has asked for more.
   void feed(Bytes bytes);
   // There is nothing more; next() then tells whether it was all.
@@ -109,7 +112,10 @@ class JsonEvents {
   std::string_view literal_;                // what of it is still to come
   std::uint8_t pending_ = 0;                // hex digits or continuation bytes to come
   unsigned char low_ = 0x80, high_ = 0xBF;  // bounds of the next continuation byte
-  std::string key_;                         // as it stands in the text
+  bool whole_pairs_only_ = false;
+  std::uint32_t hex_ = 0;       // the digits of \u so far
+  bool owes_low_half_ = false;  // the last \u was the first half of a pair
+  std::string key_;             // as it stands in the text
   bool key_too_long_ = false;
   Error error_;
 };
