@@ -109,6 +109,12 @@ void add_post(CLI::App& app, Choices& choices) {
       ->required()
       ->type_name("");
   add_server_options(*command, choices, "120s");
+  command
+      ->add_option_function<std::string>(
+          "--format", [&post](const std::string& word) { post.message = word == "message"; },
+          "record, or message: POST /ingestMessage, prints the whole answer [default: record]")
+      ->check(CLI::IsMember({"record", "message"}));
+  command->add_option("--id", post.id, "Of a message: its sourceTransactionID [default: random]");
   command->add_option("--type", post.type, "CloudEvents type, such as org.example.login");
   command->add_option("--source", post.source, "CloudEvents source, such as /branch/7/till/3");
   command->add_option("--subject", post.subject, "CloudEvents subject");
@@ -136,7 +142,8 @@ void add_post(CLI::App& app, Choices& choices) {
       "Examples:\n"
       "  daybook post logs/ --source /branch/7 --time mtime\n"
       "  journalctl -o json | daybook post - --content-type application/x-ndjson\n"
-      "  daybook post --json *.pdf | jq -r .id");
+      "  daybook post --json *.pdf | jq -r .id\n"
+      "  daybook post --format message --type order --source till-7 --id 4711 order.json");
   command->callback([&choices] {
     choices.command = [&choices] {
       choices.post.server = server_of(choices, "120s");

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "api/cli_output.hpp"
+#include "api/cli_post_message.hpp"
 #include "api/cli_retry.hpp"
 #include "api/local_file.hpp"
 #include "api/progress_bar.hpp"
@@ -32,21 +33,6 @@ struct Totals {
   std::uint64_t bytes = 0;
   std::uint64_t stored_bytes = 0;
 };
-
-// A random UUID (RFC 9562 version 4) per file and run.
-std::string random_key() {
-  std::array<std::byte, 16> random{};
-  std::size_t filled = 0;
-  while (filled < random.size()) {
-    const ssize_t got = ::getrandom(random.data() + filled, random.size() - filled, 0);
-    if (got > 0) filled += static_cast<std::size_t>(got);
-  }
-  random[6] = (random[6] & std::byte{0x0F}) | std::byte{0x40};
-  random[8] = (random[8] & std::byte{0x3F}) | std::byte{0x80};
-  std::string text = core::to_hex(random);
-  for (const std::size_t at : {8U, 13U, 18U, 23U}) text.insert(at, 1, '-');
-  return text;
-}
 
 Result<LocalFile> read_item(const PostItem& item) {
   constexpr std::uint64_t kMax = core::limits::kBodyBytesCeiling;
@@ -231,6 +217,20 @@ core::Task<Totals> post_all(io::IoRuntime& runtime, const PostOptions& options,
 
 }  // namespace
 
+std::string random_key() {
+  std::array<std::byte, 16> random{};
+  std::size_t filled = 0;
+  while (filled < random.size()) {
+    const ssize_t got = ::getrandom(random.data() + filled, random.size() - filled, 0);
+    if (got > 0) filled += static_cast<std::size_t>(got);
+  }
+  random[6] = (random[6] & std::byte{0x0F}) | std::byte{0x40};
+  random[8] = (random[8] & std::byte{0x3F}) | std::byte{0x80};
+  std::string text = core::to_hex(random);
+  for (const std::size_t at : {8U, 13U, 18U, 23U}) text.insert(at, 1, '-');
+  return text;
+}
+
 int run_post(const PostOptions& options) {
   if (const std::string wrong = check_post_options(options); !wrong.empty()) {
     print_error("daybook post: " + wrong + "\n");
@@ -241,6 +241,7 @@ int run_post(const PostOptions& options) {
     print_error("daybook post: " + settings.error().detail + "\n");
     return kExitUsage;
   }
+  if (options.message) return post_messages(options);
   if (auto usable = io::probe_backend(); !usable) {
     print_error("daybook post: " + usable.error().detail + "\n");
     return kExitFailed;

@@ -18,6 +18,8 @@ namespace daybook::api {
 struct PostOptions {
   ServerAddress server;
   std::vector<std::string> paths;  // files, folders, "-"
+  bool message = false;            // --format message: cli_post_message.hpp
+  std::string id;                  // of its transaction; empty: random for each file
   std::string type, source, subject;
   std::string time;                     // RFC 3339, or "mtime": each file's time of change
   std::string content_type;             // empty: from the file's extension
@@ -45,6 +47,8 @@ struct PostItem {
 // A CloudEvents attribute value as a header value: what is not printable ASCII, '%' and '"' become
 // %XX (CloudEvents HTTP binding 1.0, section 3.1.3.2).
 [[nodiscard]] std::string encode_attribute(std::string_view value);
+// A random UUID (RFC 9562 version 4).
+[[nodiscard]] std::string random_key();
 // What is wrong with the options, or "".
 [[nodiscard]] std::string check_post_options(const PostOptions& options);
 // The ce-* and content fields of one record.

@@ -6,6 +6,7 @@
 
 #include "api/cli_output.hpp"
 #include "api/cli_post.hpp"
+#include "api/cli_post_message.hpp"
 #include "core/http/fields.hpp"
 #include "core/limits.hpp"
 #include "core/text.hpp"
@@ -142,8 +143,14 @@ std::string check_post_options(const PostOptions& options) {
       options.idempotency_key.size() > core::limits::kIdempotencyKeyBytesMax) {
     return "--idempotency-key is at most 512 characters of printable ASCII.";
   }
-  for (const std::string* text : {&options.type, &options.source, &options.subject}) {
-    if (!core::is_utf8(*text)) return "--type, --source and --subject must be UTF-8.";
+  for (const std::string* text : {&options.type, &options.source, &options.subject, &options.id}) {
+    if (!core::is_utf8(*text)) return "--type, --source, --subject and --id must be UTF-8.";
+  }
+  if (!options.message && !options.id.empty()) {
+    return "--id is of messages (--format message); a record's key is --idempotency-key.";
+  }
+  if (options.message) {
+    if (const std::string wrong = check_message_options(options); !wrong.empty()) return wrong;
   }
   for (const std::string& attribute : options.attributes) {
     const std::size_t equals = attribute.find('=');

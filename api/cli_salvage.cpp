@@ -26,6 +26,12 @@ int usage_error(const std::string& command, const std::string& what) {
   return kExitUsage;
 }
 
+// Why a document was refused; empty = it is a payload that failed to be stored.
+std::string refused_for(const core::Envelope& envelope) {
+  const auto why = envelope.context.find("refused");
+  return why == envelope.context.end() ? "" : why->second;
+}
+
 // What is known of one; `damaged` says why where its bytes are not to be trusted.
 json::object describe(const SalvageFolder& folder, const RecordId& id) {
   json::object about = {{"id", id.str()}, {"stored_size", folder.stored_size(id)}};
@@ -35,6 +41,7 @@ json::object describe(const SalvageFolder& folder, const RecordId& id) {
     return about;
   }
   const core::Envelope& envelope = payload->envelope;
+  if (const std::string why = refused_for(envelope); !why.empty()) about["refused"] = why;
   about["received_at"] = core::format_time(envelope.received_at);
   about["size"] = envelope.size;
   about["sha256"] = envelope.sha256.hex();
@@ -58,10 +65,15 @@ json::object describe(const SalvageFolder& folder, const RecordId& id) {
 }
 
 int list_salvaged(const SalvageFolder& folder, const SalvageOptions& options) {
-  const auto ids = folder.list();
+  auto ids = folder.list();
   if (!ids) return failure("salvage", ids.error().detail);
+  const auto refused = folder.list_refused();
+  if (!refused) return failure("salvage", refused.error().detail);
+  const std::size_t failed = ids->size();
+  ids->insert(ids->end(), refused->begin(), refused->end());
   Table table({{"RECEIVED"},
                {"ID"},
+               {"ANSWER"},
                {"SIZE", true},
                {"TYPE", false, true},
                {"SOURCE", false, true},
@@ -76,6 +88,7 @@ int list_salvaged(const SalvageFolder& folder, const SalvageOptions& options) {
     const bool broken = member(about, "damaged") != nullptr;
     damaged |= broken;
     table.add({broken ? "damaged" : text_of(about, "received_at").substr(0, 19) + "Z", id.str(),
+               member(about, "refused") != nullptr ? "400" : "503",
                human_bytes(count_of(about, broken ? "stored_size" : "size")),
                text_of(about, "type"), text_of(about, "source"),
                text_of(about, "idempotency_key")});
@@ -86,9 +99,17 @@ int list_salvaged(const SalvageFolder& folder, const SalvageOptions& options) {
     return kExitOk;
   }
   print(table.render(is_terminal(STDOUT_FILENO) ? terminal_width(STDOUT_FILENO) : 0));
-  print_error(
-      "Their senders got 503 and may have sent them again. Where they did not:\n"
-      "  daybook salvage post ID...   or   daybook salvage post --all\n");
+  if (failed != 0) {
+    print_error(
+        "Senders that got 503 may have sent them again. Where they did not:\n"
+        "  daybook salvage post ID...   or   daybook salvage post --all\n");
+  }
+  if (!refused->empty()) {
+    print_error(
+        "Those with 400 are documents that were refused for what is in them: daybook salvage show "
+        "ID\nsays why, and where the bytes are. They go by themselves when they become too "
+        "many.\n");
+  }
   if (damaged) print_error("daybook salvage show ID says what is wrong with a damaged one.\n");
   return kExitOk;
 }
@@ -115,7 +136,8 @@ int show_salvaged(const SalvageFolder& folder, const SalvageOptions& options, co
   if (folder.stored_size(id) == 0) {
     return failure("salvage show", "There is no " + id.str() + " in " + folder.path() + ".");
   }
-  const json::object about = describe(folder, id);
+  json::object about = describe(folder, id);
+  about["file"] = folder.file_of(id);
   print(options.json ? json::serialize(about) + "\n" : describe_lines(about));
   return about.contains("damaged") ? kExitFailed : kExitOk;
 }
@@ -125,9 +147,13 @@ std::string post_one(const SalvageFolder& folder, const SalvageOptions& options,
                      const RecordId& id) {
   const auto salvaged = folder.open(id);
   if (!salvaged) return salvaged.error().detail;
+  const core::Envelope& envelope = salvaged->envelope;
+  if (const std::string why = refused_for(envelope); !why.empty()) {
+    return "it would be refused again: " + why + " Mend its bytes (zstd -dc " + folder.file_of(id) +
+           " prints them) and send that to /ingestMessage.";
+  }
   const auto payload = payload_of(*salvaged);
   if (!payload) return payload.error().detail;
-  const core::Envelope& envelope = salvaged->envelope;
   io::HttpRequest request;
   request.method = "POST";
   request.target = "/v1/records";

@@ -5,6 +5,7 @@
 
 #include "api/config_loader.hpp"
 #include "api/config_settings.hpp"
+#include "api/message_door.hpp"
 #include "api/config_tables.hpp"
 #include "api/record_context.hpp"
 #include "api/s3_settings.hpp"
@@ -232,6 +233,7 @@ std::vector<std::string> broken_rules(const core::Config& config) {
   check_metadata(config, broken);
   check_dynamodb(config, broken);
   check_context_settings(config, broken);
+  check_message_settings(config, broken);
   if (!is_word(config.ingest_tenant, "._-") || config.ingest_tenant.starts_with('.')) {
     broken.push_back("ingest.tenant: " + toml_quote(config.ingest_tenant) +
                      " may have letters, digits, '.', '_' and '-', and must not begin with '.': "

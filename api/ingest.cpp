@@ -82,6 +82,13 @@ Task<Result<Ingest::Taken>> Ingest::take(Upload& upload, RecordSource& source) {
   co_return taken;
 }
 
+Task<Result<Ingest::Taken>> Ingest::take_late(Upload& upload, LateSource& source) {
+  upload.began = services_.runtime.steady_now();
+  auto taken = co_await accept_late(upload, source);
+  if (!taken) co_await refuse(upload, taken.error());
+  co_return taken;
+}
+
 Task<> Ingest::refuse(Upload& upload, core::Error error) {
   // An append of unknown outcome may still happen (a Redis that was stopped goes on reading): its
   // key stays reserved until the lease ends, so that a repetition cannot be stored beside it.
@@ -117,7 +124,7 @@ Task<Result<Ingest::Taken>> Ingest::accept(Upload& upload, RecordSource& source)
     co_return co_await repeat(*upload.first, *upload.expected, upload);
   }
   const int level = upload.first ? 0 : static_cast<int>(config_.ingest_compression_level);
-  core::PayloadSealer sealer(services_.runtime, services_.workers, blocks_, lines_, level);
+  core::PayloadSealer sealer = make_sealer(level);
   if (auto received = co_await receive(upload, source, sealer); !received) {
     co_return pass(std::move(received));
   }
@@ -127,6 +134,18 @@ Task<Result<Ingest::Taken>> Ingest::accept(Upload& upload, RecordSource& source)
   }
   if (upload.first) co_return co_await repeat(*upload.first, sealed.sha256, upload);
   co_return co_await store(upload, std::move(sealed));
+}
+
+Task<Result<Ingest::Taken>> Ingest::accept_late(Upload& upload, LateSource& source) {
+  if (auto admitted = co_await admit(upload, source); !admitted) co_return pass(admitted);
+  auto sealer = make_sealer(static_cast<int>(config_.ingest_compression_level));
+  auto received = co_await receive(upload, source, sealer);
+  auto first_form = co_await sealer.finish();
+  auto sealed = co_await source.settle(upload, std::move(received), std::move(first_form));
+  if (!sealed) co_return pass(std::move(sealed));
+  if (auto identified = co_await identify(upload); !identified) co_return pass(identified);
+  if (upload.first) co_return co_await repeat(*upload.first, sealed->sha256, upload);
+  co_return co_await store(upload, *std::move(sealed));
 }
 
 Task<Result<void>> Ingest::admit(Upload& upload, RecordSource& source) {
@@ -191,7 +210,7 @@ Task<Result<void>> Ingest::receive(Upload& upload, RecordSource& source,
     if (!bytes) co_return pass(bytes);
     if (*bytes == 0) break;
     size += *bytes;
-    if (size > config_.ingest_body_bytes_max) co_return too_large(config_);
+    if (size > source.size_limit(config_.ingest_body_bytes_max)) co_return too_large(config_);
     sealer.filled(*bytes);
     if (!size_known) {
       auto grown =

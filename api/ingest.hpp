@@ -78,6 +78,16 @@ class Ingest final : public Depositor {
   // counted, and logged where it is ours.
   core::Task<core::Result<Taken>> take(Upload& upload, RecordSource& source);
 
+  // The same where the record is known only when its payload has come.
+  core::Task<core::Result<Taken>> take_late(Upload& upload, LateSource& source);
+
+  // For another pass over a payload that was sealed.
+  [[nodiscard]] core::PayloadSealer make_sealer(int level) {
+    return {services_.runtime, services_.workers, blocks_, lines_, level};
+  }
+  // A block for what comes before a payload is one.
+  [[nodiscard]] std::shared_ptr<std::byte> take_block() { return blocks_.take(); }
+
   core::Task<core::Result<Deposited>> deposit(Deposit deposit) override;
 
   // Records that are stored in one step or not at all; together no larger than one may be. Their
@@ -92,6 +102,7 @@ class Ingest final : public Depositor {
 
  private:
   core::Task<core::Result<Taken>> accept(Upload& upload, RecordSource& source);
+  core::Task<core::Result<Taken>> accept_late(Upload& upload, LateSource& source);
   core::Task<core::Result<std::vector<Deposited>>> accept_together(const Together& together,
                                                                    Upload& upload);
   using Objects = std::vector<std::shared_ptr<const core::SealedObject>>;

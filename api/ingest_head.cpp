@@ -161,6 +161,22 @@ Result<void> check_attributes(const core::Envelope& envelope) {
   return {};
 }
 
+Result<std::optional<core::Sha256>> read_digest(const core::http::Fields& fields) {
+  std::optional<core::Sha256> found;
+  for (const std::string name : {"Content-Digest", "Repr-Digest"}) {
+    const auto digest = joined(fields, name);
+    if (!digest) continue;
+    const auto expected = core::http::parse_content_digest(*digest);
+    if (!expected) return refuse("Header " + name + ": " + expected.error().detail);
+    if (!*expected) continue;
+    if (found && *found != **expected) {
+      return refuse("Content-Digest and Repr-Digest of a request are the same, and these differ.");
+    }
+    found = *expected;
+  }
+  return found;
+}
+
 Result<IngestHead> read_ingest_head(const core::http::RequestHead& head,
                                     const core::Config& config) {
   using core::http::Framing;
@@ -202,17 +218,9 @@ Result<IngestHead> read_ingest_fields(const core::http::Fields& fields,
       return pass(std::move(added));
     }
   }
-  for (const std::string name : {"Content-Digest", "Repr-Digest"}) {
-    const auto digest = joined(fields, name);
-    if (!digest) continue;
-    const auto expected = core::http::parse_content_digest(*digest);
-    if (!expected) return refuse("Header " + name + ": " + expected.error().detail);
-    if (!*expected) continue;
-    if (result.expected && *result.expected != **expected) {
-      return refuse("Content-Digest and Repr-Digest of a request are the same, and these differ.");
-    }
-    result.expected = *expected;
-  }
+  const auto digest = read_digest(fields);
+  if (!digest) return pass(digest);
+  result.expected = *digest;
   auto key = read_key(fields, result.envelope);
   if (!key) return pass(std::move(key));
   result.key = std::move(*key);

@@ -31,6 +31,10 @@ struct IngestHead {
 [[nodiscard]] core::Result<IngestHead> read_ingest_fields(const core::http::Fields& fields,
                                                           const core::Config& config);
 
+// Content-Digest or Repr-Digest of a request; nullopt where there is none.
+[[nodiscard]] core::Result<std::optional<core::Sha256>> read_digest(
+    const core::http::Fields& fields);
+
 // The key that a client names, and the one that source and event_id make where both are given; each
 // is noted in the envelope too. nullopt: the name has no bytes or too many, or is no UTF-8.
 [[nodiscard]] std::optional<core::IdempotencyKey> named_key(std::string_view name,

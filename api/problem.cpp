@@ -67,12 +67,13 @@ int http_status(const core::Error& error) {
 namespace {
 
 io::HttpAnswer make_problem(int status, std::string_view code, std::string_view detail,
-                            std::uint32_t retry_after) {
-  const boost::json::object body = {{"type", "urn:daybook:problem:" + std::string(code)},
+                            std::uint32_t retry_after, const ProblemMembers& members = {}) {
+  boost::json::object body = {{"type", "urn:daybook:problem:" + std::string(code)},
                                     {"title", core::http::reason_phrase(status)},
                                     {"status", status},
                                     {"code", code},
                                     {"detail", detail}};
+  for (const auto& [name, value] : members) body[name] = value;
   io::HttpAnswer answer = json_answer(status, boost::json::serialize(body) + "\n");
   answer.fields = {};
   answer.fields.add("Content-Type", "application/problem+json");
@@ -87,9 +88,14 @@ io::HttpAnswer problem(int status, std::string_view code, std::string_view detai
 }
 
 io::HttpAnswer problem(const core::Error& error, std::uint32_t retry_after) {
+  return problem(error, retry_after, {});
+}
+
+io::HttpAnswer problem(const core::Error& error, std::uint32_t retry_after,
+                       const ProblemMembers& members) {
   const int status = http_status(error);
   return make_problem(status, core::to_string(error.code), error.detail,
-                      retry_after != 0 ? retry_after : retry_after_s(status));
+                      retry_after != 0 ? retry_after : retry_after_s(status), members);
 }
 
 io::HttpAnswer problem(const core::Error& error) {

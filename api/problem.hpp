@@ -2,6 +2,9 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/result.hpp"
 #include "io/http_server.hpp"
@@ -14,6 +17,10 @@ namespace daybook::api {
 [[nodiscard]] io::HttpAnswer problem(const core::Error& error);
 // retry_after_s: instead of the fixed value of the status; 0 = that one.
 [[nodiscard]] io::HttpAnswer problem(const core::Error& error, std::uint32_t retry_after_s);
+// With further members (RFC 9457 section 3.2).
+using ProblemMembers = std::vector<std::pair<std::string_view, std::string>>;
+[[nodiscard]] io::HttpAnswer problem(const core::Error& error, std::uint32_t retry_after_s,
+                                     const ProblemMembers& members);
 // For refusals that never became an Error (framing, routes). code: a word for programs.
 [[nodiscard]] io::HttpAnswer problem(int status, std::string_view code, std::string_view detail);
 

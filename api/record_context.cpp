@@ -19,6 +19,13 @@ constexpr std::array<std::string_view, 16> kSecretWords = {
     "passphrase",    "key",       "credential", "signature", "session",  "bearer",
     "jwt",           "assertion", "csrf",       "xsrf"};
 
+// Of metadata, whose names are freer.
+constexpr std::array<std::string_view, 19> kSecretMetadataWords = {
+    "authorization", "cookie",     "token",      "secret",     "password",
+    "passwd",        "passphrase", "apikey",     "api_key",    "api-key",
+    "accesskey",     "access_key", "access-key", "privatekey", "private_key",
+    "private-key",   "credential", "bearer",     "jwt"};
+
 bool may_be_secret(std::string_view name) {
   if (name == "idempotency-key") return false;
   return std::ranges::any_of(kSecretWords, [&](std::string_view word) {
@@ -49,7 +56,6 @@ std::string from_latin1(std::string_view value) {
   return text;
 }
 
-// Text within the bound; nothing is cut inside a character.
 std::string bounded(std::string_view value) {
   std::string text = core::is_utf8(value) ? std::string(value) : from_latin1(value);
   if (text.size() <= core::limits::kContextValueBytesMax) return text;
@@ -73,6 +79,17 @@ void check_header(std::string_view setting, const std::string& name,
 }
 
 }  // namespace
+
+std::string bounded_context(std::string_view value) {
+  return bounded(value);
+}
+
+bool may_carry_secret(std::string_view name) {
+  const std::string lower = core::to_lower(name);
+  return std::ranges::any_of(kSecretMetadataWords, [&](std::string_view word) {
+    return lower.find(word) != std::string::npos;
+  });
+}
 
 std::vector<std::string> context_headers(const core::Config& config) {
   std::vector<std::string> names;

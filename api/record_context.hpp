@@ -19,6 +19,13 @@ namespace daybook::api {
     const core::http::RequestHead& head, const std::string& peer, std::string_view door,
     const core::Config& config);
 
+// Text within the bound of a context's value; nothing is cut inside a character.
+[[nodiscard]] std::string bounded_context(std::string_view value);
+
+// Whether the name of a piece of metadata, in any case, says that its value lets somebody act as
+// somebody else.
+[[nodiscard]] bool may_carry_secret(std::string_view name);
+
 // The names in ingest.context_headers, in lower case.
 [[nodiscard]] std::vector<std::string> context_headers(const core::Config& config);
 

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "core/result.hpp"
+#include "core/sealer.hpp"
 #include "core/task.hpp"
 #include "core/units.hpp"
 
@@ -21,8 +22,24 @@ class RecordSource {
   virtual core::Task<core::Result<void>> arrives(std::size_t bytes) = 0;
   // Payload bytes into `into`, which is not empty; 0 = the payload is complete.
   virtual core::Task<core::Result<std::size_t>> read(core::MutableBytes into) = 0;
+  // The most bytes it may give, where a record's payload may have so many.
+  [[nodiscard]] virtual std::uint64_t size_limit(std::uint64_t payload_max) const {
+    return payload_max;
+  }
   // Memory it takes at present beside the blocks; charged where bytes_max() is not known.
   [[nodiscard]] virtual std::uint64_t memory() const { return 0; }
+};
+
+struct Upload;
+
+// One that says only behind its last byte what the record is.
+class LateSource : public RecordSource {
+ public:
+  // The payload was sealed as read() gave it, or as far as it came (received is why no further).
+  // Returns what is to be stored, the same or another form of it, with the upload's attributes and
+  // key; an error is the record's refusal.
+  virtual core::Task<core::Result<core::PayloadSealer::Sealed>> settle(
+      Upload& upload, core::Result<void> received, core::PayloadSealer::Sealed sealed) = 0;
 };
 
 // Bytes that somebody else keeps alive.

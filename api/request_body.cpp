@@ -130,9 +130,11 @@ Result<void> RequestBody::judge_ratio() const {
 Result<void> RequestBody::judge_digest() {
   if (!digest_) return {};
   const core::Sha256 actual = digest_->hasher.finish();
-  if (actual == digest_->expected) return {};
+  const core::Sha256 expected = digest_->expected;
+  digest_.reset();
+  if (actual == expected) return {};
   return refuse(Code::digest_mismatch,
-                "Content-Digest or Repr-Digest promised SHA-256 " + digest_->expected.hex() +
+                "Content-Digest or Repr-Digest promised SHA-256 " + expected.hex() +
                     " but the body as sent has " + actual.hex() +
                     "; nothing was stored. Send it again.",
                 Retry::safe);

@@ -56,7 +56,7 @@ class RequestBody final : public RecordSource {
   const std::uint64_t coded_max_;
   core::http::Coding coding_ = core::http::Coding::identity;
   std::unique_ptr<core::http::ContentDecoder> decoder_;
-  std::optional<Digest> digest_;
+  std::optional<Digest> digest_;  // until it was judged
   core::ByteVector input_;  // coded bytes
   core::Bytes rest_;        // of them: not decoded yet
   bool ended_ = false;      // all coded bytes have come

@@ -77,6 +77,10 @@ Task<> Routes::handle(io::HttpExchange& exchange) {
       Route{"/metrics", Page::metrics, "GET, HEAD"},
   };
   const core::http::RequestHead& head = exchange.head();
+  // It answers every method, and OPTIONS unlike any other path.
+  if (head.path == "/ingestMessage" && services_.message_door != nullptr) {
+    co_return co_await services_.message_door->handle(exchange);
+  }
   for (const Route& route : kRoutes) {
     std::string id;
     const auto brace = route.pattern.find("{id}");

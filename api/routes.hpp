@@ -3,6 +3,7 @@
 
 #include "api/batch_door.hpp"
 #include "api/health.hpp"
+#include "api/message_door.hpp"
 #include "api/metrics.hpp"
 #include "api/node.hpp"
 #include "api/records.hpp"
@@ -16,6 +17,7 @@ class Routes {
   struct Services {
     RecordsDoor* door;  // null where this process takes no records, as the next ones
     BatchDoor* batch_door;
+    MessageDoor* message_door;
     Records& records;
     Health& health;
     Metrics& metrics;

@@ -71,16 +71,10 @@ Result<void> sync_folder(const std::string& path) {
   return done;
 }
 
-}  // namespace
-
-std::string SalvageFolder::file_of(const RecordId& id) const {
-  return path_ + "/" + id.str() + std::string(kExtension);
-}
-
-Result<std::vector<RecordId>> SalvageFolder::list() const {
+Result<std::vector<RecordId>> list_files(const std::string& folder) {
   std::vector<RecordId> ids;
   std::error_code error;
-  fs::directory_iterator entry(path_, error);
+  fs::directory_iterator entry(folder, error);
   if (error == std::errc::no_such_file_or_directory) return ids;
   for (const fs::directory_iterator end; !error && entry != end; entry.increment(error)) {
     const std::string name = entry->path().filename().string();
@@ -89,9 +83,25 @@ Result<std::vector<RecordId>> SalvageFolder::list() const {
         RecordId::parse(std::string_view(name).substr(0, name.size() - kExtension.size()));
     if (id) ids.push_back(*id);
   }
-  if (error) return failure(Code::internal, path_ + " cannot be listed: " + error.message());
+  if (error) return failure(Code::internal, folder + " cannot be listed: " + error.message());
   std::ranges::sort(ids);
   return ids;
+}
+
+}  // namespace
+
+std::string SalvageFolder::file_of(const RecordId& id) const {
+  const std::string name = "/" + id.str() + std::string(kExtension);
+  std::error_code error;
+  return fs::exists(refused_path() + name, error) ? refused_path() + name : path_ + name;
+}
+
+Result<std::vector<RecordId>> SalvageFolder::list() const {
+  return list_files(path_);
+}
+
+Result<std::vector<RecordId>> SalvageFolder::list_refused() const {
+  return list_files(refused_path());
 }
 
 Result<SalvageFolder::Payload> SalvageFolder::open(const RecordId& id) const {
@@ -134,10 +144,11 @@ Result<void> SalvageFolder::take_out(
     return written;
   }
   if (auto durable = sync_folder(path_); !durable) return durable;  // the log may be new
-  if (::unlink(file_of(id).c_str()) != 0 && errno != ENOENT) {
-    return system_failure(file_of(id) + " cannot be removed");
+  const std::string file = file_of(id);
+  if (::unlink(file.c_str()) != 0 && errno != ENOENT) {
+    return system_failure(file + " cannot be removed");
   }
-  return sync_folder(path_);
+  return sync_folder(fs::path(file).parent_path());
 }
 
 Result<core::ByteVector> payload_of(const SalvageFolder::Payload& payload) {

@@ -1,6 +1,8 @@
 // SalvageFolder: payloads whose requests failed after their body had arrived (ladder.hpp), as files
 // node.data_dir/salvage/<id>.zst in the stored form. Only a command takes one out, and
-// salvage/log.jsonl says when, why and by whom, before the file goes. Blocking; for commands.
+// salvage/log.jsonl says when, why and by whom, before the file goes. Below it, refused/<id>.zst
+// are documents that were refused for what is in them (refused_documents.hpp); they also go when
+// they become too many. Blocking; for commands.
 #pragma once
 
 #include <string>
@@ -23,6 +25,7 @@ class SalvageFolder {
   };
   // Oldest first; none where there is no folder.
   [[nodiscard]] core::Result<std::vector<core::RecordId>> list() const;
+  [[nodiscard]] core::Result<std::vector<core::RecordId>> list_refused() const;
   // Code::not_found, or damaged where the bytes are not what their envelope says.
   [[nodiscard]] core::Result<Payload> open(const core::RecordId& id) const;
   [[nodiscard]] std::uint64_t stored_size(const core::RecordId& id) const;  // 0 = it is gone
@@ -33,10 +36,11 @@ class SalvageFolder {
       const std::vector<std::pair<std::string, std::string>>& facts) const;
 
   [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
+  [[nodiscard]] std::string refused_path() const { return path_ + "/refused"; }
+  // Where it is, of either kind.
   [[nodiscard]] std::string file_of(const core::RecordId& id) const;
 
+ private:
   std::string path_;
 };
 

@@ -138,6 +138,8 @@ class Server {
   std::unique_ptr<Ingest> ingest_;
   std::unique_ptr<RecordsDoor> records_door_;
   std::unique_ptr<BatchDoor> batch_door_;
+  std::unique_ptr<RefusedDocuments> refused_;
+  std::unique_ptr<MessageDoor> message_door_;
   std::unique_ptr<Records> records_;
   std::unique_ptr<Routes> routes_;
   std::unique_ptr<io::HttpServer> http_;
@@ -220,11 +222,16 @@ void Server::make_routes() {
         config_);
     records_door_ = std::make_unique<RecordsDoor>(runtime_, workers_, *ingest_, metrics_, config_);
     batch_door_ = std::make_unique<BatchDoor>(runtime_, workers_, *ingest_, metrics_, config_);
+    refused_ = std::make_unique<RefusedDocuments>(
+        RefusedDocuments::Services{runtime_, disk_workers_, *ingest_, metrics_}, config_);
+    refused_->open();
+    message_door_ = std::make_unique<MessageDoor>(
+        MessageDoor::Services{workers_, *ingest_, *refused_, metrics_}, config_);
   }
   make_watchers();
-  routes_ = std::make_unique<Routes>(
-      Routes::Services{records_door_.get(), batch_door_.get(), *records_, *health_, metrics_,
-                       [this] { return status_json(); }, [this] { return refresh(); }});
+  routes_ = std::make_unique<Routes>(Routes::Services{
+      records_door_.get(), batch_door_.get(), message_door_.get(), *records_, *health_, metrics_,
+      [this] { return status_json(); }, [this] { return refresh(); }});
   http_ = std::make_unique<io::HttpServer>(
       runtime_, http_settings(config_),
       [this](io::HttpExchange& exchange) { return routes_->handle(exchange); },

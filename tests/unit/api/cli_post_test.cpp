@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include "api/cli_post_message.hpp"
 #include "api/cli_retry.hpp"
 
 namespace daybook::api {
@@ -157,6 +158,45 @@ TEST(PostRetry, reads_seconds_and_passes_over_dates) {
   EXPECT_EQ(with("-1"), std::nullopt);
   EXPECT_EQ(with("7x"), std::nullopt);
   EXPECT_EQ(retry_after({}), std::nullopt);
+}
+
+TEST(PostMessage, json_stays_json_and_anything_else_becomes_base64) {
+  PostOptions options;
+  options.message = true;
+  options.type = "order";
+  options.source = "till \"7\"";
+  options.attributes = {"branch=z=1"};
+  EXPECT_EQ(message_document(options, "order.json", core::as_bytes("{\"a\": 1}"), "4711", "now"),
+            R"({"messageMetaData":{"messageType":"order","sourceSystemID":"till \"7\"",)"
+            R"("sourceTransactionID":"4711","dateTime":"now","branch":"z=1"},)"
+            R"("messagePayload":{"a": 1}})");
+  EXPECT_EQ(message_document(options, "a.png", core::as_bytes("{}"), "1", "now"),
+            R"({"messageMetaData":{"messageType":"order","sourceSystemID":"till \"7\"",)"
+            R"("sourceTransactionID":"1","dateTime":"now","branch":"z=1",)"
+            R"("payloadEncoding":"base64","contentType":"image/png"},"messagePayload":"e30="})");
+  EXPECT_NE(message_document(options, "broken.json", core::as_bytes("{"), "1", "now")
+                .find(R"("messagePayload":"ew=="})"),
+            std::string::npos);
+}
+
+TEST(PostMessage, options_that_are_not_of_messages_are_refused) {
+  PostOptions options;
+  options.paths = {"a.json"};
+  options.message = true;
+  EXPECT_NE(check_post_options(options), "");
+  options.type = "order";
+  options.source = "till";
+  EXPECT_EQ(check_post_options(options), "");
+  options.subject = "x";
+  EXPECT_NE(check_post_options(options), "");
+  options.subject.clear();
+  options.idempotency_key = "x";
+  EXPECT_NE(check_post_options(options), "");
+  options.idempotency_key.clear();
+  options.id = "4711";
+  EXPECT_EQ(check_post_options(options), "");
+  options.message = false;
+  EXPECT_NE(check_post_options(options), "");
 }
 
 }  // namespace

@@ -121,5 +121,15 @@ TEST(RecordContext, settings_list_a_bounded_number_of_headers) {
   EXPECT_EQ(broken.size(), 1U);
 }
 
+TEST(RecordContext, names_of_metadata_that_mean_a_secret_are_known_in_any_case) {
+  for (const char* name : {"apiKey", "API_KEY", "x-api-key", "password", "dbPassword", "authToken",
+                           "clientSecret", "Authorization", "privateKey"}) {
+    EXPECT_TRUE(may_carry_secret(name)) << name;
+  }
+  for (const char* name : {"partitionKey", "branch", "sessionNumber", "keyboard", "passport"}) {
+    EXPECT_FALSE(may_carry_secret(name)) << name;
+  }
+}
+
 }  // namespace
 }  // namespace daybook::api
