@@ -140,7 +140,8 @@ struct HttpClient::Impl {
   }
 
   core::Task<core::Result<std::unique_ptr<Stream>>> open(core::Deadline deadline) {
-    return connect(runtime, settings.endpoint, settings.tls, settings.origin, deadline);
+    return connect(runtime, settings.endpoint, settings.tls, settings.origin, deadline,
+                   settings.allowed);
   }
 
   void drop_old_connections() const {

@@ -45,13 +45,14 @@ class HttpClient {
     core::Origin origin = core::Origin::self;  // put into errors
     std::size_t connections_max = 16;          // requests beyond wait, until their deadline
     core::Duration idle_max = std::chrono::seconds(30);  // older kept connections are not reused
+    AddressRule allowed = {};                            // where a connection may lead
   };
   HttpClient(IoRuntime& runtime, Settings settings);
   ~HttpClient();
 
   // One request, one answer, whatever its status. A kept connection that the server closed before
   // it answered anything is replaced once. Failures:
-  // - unavailable, retry safe: no connection
+  // - unavailable, retry safe: no connection; denied, retry safe: not allowed to have one
   // - timeout: the deadline passed; retry safe while waiting for a connection, else unknown_outcome
   // - closed, unknown_outcome: the connection broke
   // - invalid_argument, unknown_outcome: the answer is no HTTP

@@ -263,8 +263,26 @@ core::Result<std::shared_ptr<asio::ssl::context>> tls_context(const TlsSettings&
   return kept.context;
 }
 
+// Leaves the targets that the rule takes.
+core::Result<void> keep_allowed(std::vector<tcp::endpoint>& targets, const AddressRule& allowed,
+                                const Endpoint& endpoint, core::Origin origin) {
+  if (!allowed) return {};
+  std::string refused;
+  std::erase_if(targets, [&](const tcp::endpoint& target) {
+    const std::string address = target.address().to_string();
+    if (allowed(address)) return false;
+    refused += (refused.empty() ? "" : ", ") + address;
+    return true;
+  });
+  if (!targets.empty() || refused.empty()) return {};
+  return core::fail(core::Code::denied, origin, core::Retry::safe,
+                    "will not connect to " + endpoint.str() + ": " + refused +
+                        " is not an address of the public Internet");
+}
+
 core::Task<core::Result<tcp::socket>> connect_tcp(IoRuntime& runtime, Endpoint endpoint,
-                                                  core::Origin origin, core::Deadline deadline) {
+                                                  core::Origin origin, core::Deadline deadline,
+                                                  AddressRule allowed) {
   error_code not_literal;
   const auto address = asio::ip::make_address(endpoint.host, not_literal);
   std::vector<tcp::endpoint> targets;
@@ -277,6 +295,8 @@ core::Task<core::Result<tcp::socket>> connect_tcp(IoRuntime& runtime, Endpoint e
     if (error) co_return cannot_connect(endpoint, origin, error.message());
     for (const auto& entry : found) targets.push_back(entry.endpoint());
   }
+  const auto kept = keep_allowed(targets, allowed, endpoint, origin);
+  if (!kept) co_return pass(kept);
   std::string why = "no address";
   for (const tcp::endpoint& target : targets) {
     tcp::socket socket(runtime.context());
@@ -334,10 +354,11 @@ core::Failure tls_failure(const Endpoint& endpoint, core::Origin origin, const s
 
 core::Task<core::Result<std::unique_ptr<Stream>>> connect_tls(IoRuntime& runtime, Endpoint endpoint,
                                                               TlsSettings tls, core::Origin origin,
-                                                              core::Deadline deadline) {
+                                                              core::Deadline deadline,
+                                                              AddressRule allowed) {
   auto context = tls_context(tls, origin);
   if (!context) co_return pass(context);
-  auto socket = co_await connect_tcp(runtime, endpoint, origin, deadline);
+  auto socket = co_await connect_tcp(runtime, endpoint, origin, deadline, std::move(allowed));
   if (!socket) co_return pass(socket);
   TlsSocket secure(std::move(*socket), **context);
   error_code literal;
@@ -453,8 +474,11 @@ core::Result<Endpoint> parse_endpoint(std::string_view text) {
 core::Task<core::Result<std::unique_ptr<Stream>>> connect(IoRuntime& runtime, Endpoint endpoint,
                                                           std::optional<TlsSettings> tls,
                                                           core::Origin origin,
-                                                          core::Deadline deadline) {
-  if (tls) co_return co_await connect_tls(runtime, endpoint, *tls, origin, deadline);
+                                                          core::Deadline deadline,
+                                                          AddressRule allowed) {
+  if (tls) {
+    co_return co_await connect_tls(runtime, endpoint, *tls, origin, deadline, std::move(allowed));
+  }
   if (!endpoint.unix_path.empty()) {
     UnixSocket socket(runtime.context());
     const auto [error] = co_await socket.async_connect({endpoint.unix_path}, kLater);
@@ -462,7 +486,7 @@ core::Task<core::Result<std::unique_ptr<Stream>>> connect(IoRuntime& runtime, En
     co_return std::make_unique<SocketStream<UnixSocket>>(runtime.context(), std::move(socket),
                                                          origin);
   }
-  auto socket = co_await connect_tcp(runtime, endpoint, origin, deadline);
+  auto socket = co_await connect_tcp(runtime, endpoint, origin, deadline, std::move(allowed));
   if (!socket) co_return pass(socket);
   co_return std::make_unique<SocketStream<tcp::socket>>(runtime.context(), std::move(*socket),
                                                         origin);

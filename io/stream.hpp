@@ -11,9 +11,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "core/result.hpp"
 #include "core/task.hpp"
@@ -73,10 +75,15 @@ struct TlsSettings {
   std::string key_file = {};
 };
 
-// origin: what to put into the errors of this stream (buffer, object_store, self).
+// Which addresses may be connected to. It judges what a name was resolved to for this very
+// connection, so that a name which changes its address cannot get past it. Empty: every address.
+using AddressRule = std::function<bool(std::string_view address)>;
+
+// origin: what to put into the errors of this stream (buffer, object_store, self). Where the rule
+// takes none of the addresses: Code::denied, retry safe.
 [[nodiscard]] core::Task<core::Result<std::unique_ptr<Stream>>> connect(
     IoRuntime& runtime, Endpoint endpoint, std::optional<TlsSettings> tls, core::Origin origin,
-    core::Deadline deadline);
+    core::Deadline deadline, AddressRule allowed = {});
 
 // A listening TCP socket.
 class Listener {

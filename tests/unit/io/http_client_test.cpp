@@ -493,6 +493,34 @@ TEST_F(HttpClientTest, refuses_what_is_no_http) {
   }
 }
 
+TEST_F(HttpClientTest, does_not_connect_where_its_rule_says_no) {
+  std::atomic<int> met = 0;
+  tests::ScriptedServer server([&met](Peer& peer) {
+    ++met;
+    peer.read_request();
+    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  });
+  for (const bool allowed : {false, true}) {
+    for (const char* host : {"127.0.0.1", "localhost"}) {
+      std::vector<std::string> asked;
+      HttpClient::Settings settings;
+      settings.endpoint = {host, server.port(), {}};
+      settings.host_header = "example.test";
+      settings.origin = core::Origin::object_store;
+      settings.allowed = [&](std::string_view address) {
+        asked.emplace_back(address);
+        return allowed;
+      };
+      HttpClient client(runtime_, settings);
+      const auto answer = tests::run_on_io(runtime_, client.send({}, in(20s)));
+      EXPECT_NE(std::ranges::find(asked, "127.0.0.1"), asked.end()) << host;
+      EXPECT_EQ(answer.has_value(), allowed);
+      if (!allowed) expect_error(answer, Code::denied, Retry::safe);
+    }
+    EXPECT_EQ(met, allowed ? 2 : 0);
+  }
+}
+
 TEST_F(HttpClientTest, does_not_send_what_could_end_a_line_early) {
   const Serving serving = serve(always(kOk));
   const auto refused = [this](auto change) {
