@@ -38,28 +38,6 @@ std::string check_duration(const std::string& text) {
   return duration && duration->count() > 0 ? "" : text + " is no duration such as 500ms, 30s or 2m";
 }
 
-void add_server_options(CLI::App& command, Choices& choices, const char* timeout) {
-  command
-      .add_option("--url", choices.url,
-                  "The server [default: $DAYBOOK_URL, else http://127.0.0.1:7080]")
-      ->type_name("URL");
-  command
-      .add_option("--timeout", choices.timeout_text,
-                  "Time for one request [default: " + std::string(timeout) + "]")
-      ->type_name("TIME")
-      ->check(CLI::Validator(check_duration, ""));
-  command.add_flag("--json", choices.json, "JSON instead of text, for scripts");
-}
-
-ServerAddress server_of(const Choices& choices, const char* timeout) {
-  ServerAddress server;
-  const std::string url = flag_or_environment(choices.url, "DAYBOOK_URL");
-  if (!url.empty()) server.url = url;
-  const auto given = core::parse_duration(choices.timeout_text);
-  server.timeout = given ? *given : *core::parse_duration(timeout);
-  return server;
-}
-
 // Many service managers start with a soft limit of 1024 files and a far higher hard one.
 void raise_file_limit() {
   rlimit files{};
@@ -361,6 +339,28 @@ void add_status(CLI::App& app, Choices& choices) {
 
 }  // namespace
 
+void add_server_options(CLI::App& command, Choices& choices, const char* timeout) {
+  command
+      .add_option("--url", choices.url,
+                  "The server [default: $DAYBOOK_URL, else http://127.0.0.1:7080]")
+      ->type_name("URL");
+  command
+      .add_option("--timeout", choices.timeout_text,
+                  "Time for one request [default: " + std::string(timeout) + "]")
+      ->type_name("TIME")
+      ->check(CLI::Validator(check_duration, ""));
+  command.add_flag("--json", choices.json, "JSON instead of text, for scripts");
+}
+
+ServerAddress server_of(const Choices& choices, const char* timeout) {
+  ServerAddress server;
+  const std::string url = flag_or_environment(choices.url, "DAYBOOK_URL");
+  if (!url.empty()) server.url = url;
+  const auto given = core::parse_duration(choices.timeout_text);
+  server.timeout = given ? *given : *core::parse_duration(timeout);
+  return server;
+}
+
 int run_command_line(int argument_count, const char* const* arguments) {
   Choices choices;
   CLI::App app(
@@ -378,6 +378,7 @@ int run_command_line(int argument_count, const char* const* arguments) {
   add_parked(app, choices);
   add_hold(app, choices);
   add_salvage(app, choices);
+  add_subscribers(app, choices);
   add_status(app, choices);
   add_doctor(app, choices);
   add_fsck(app, choices);

@@ -14,6 +14,7 @@
 #include "api/cli_records.hpp"
 #include "api/cli_salvage.hpp"
 #include "api/cli_size.hpp"
+#include "api/cli_subscribers.hpp"
 #include "api/config_loader.hpp"
 #include "api/sim.hpp"
 
@@ -38,12 +39,16 @@ struct Choices {
   FsckOptions fsck;
   MetadataOptions metadata;
   SizeOptions size;
+  SubscribersOptions subscribers;
   SimTexts sim;
 };
 
 // --config and --set.
 void add_config_options(CLI::App& command, Choices& choices);
 [[nodiscard]] ConfigSources sources_of(const Choices& choices);
+// --url, --timeout and --json of commands that ask a server.
+void add_server_options(CLI::App& command, Choices& choices, const char* timeout);
+[[nodiscard]] ServerAddress server_of(const Choices& choices, const char* timeout);
 // CLI11 asks the environment for the options of every subcommand, chosen or not, and would let it
 // overwrite a flag of the chosen one. So flags and environment are put in order here.
 [[nodiscard]] std::string flag_or_environment(const std::string& flag, const char* name);
@@ -54,6 +59,7 @@ void add_rebuild_index(CLI::App& app, Choices& choices);
 void add_metadata(CLI::App& app, Choices& choices);
 void add_config(CLI::App& app, Choices& choices);
 void add_size(CLI::App& app, Choices& choices);
+void add_subscribers(CLI::App& app, Choices& choices);
 void add_sim(CLI::App& app, Choices& choices);
 
 }  // namespace daybook::api

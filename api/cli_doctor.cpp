@@ -53,6 +53,7 @@ void Doctor::examine() {
   examine_data_dir();
   examine_object_store();
   examine_metadata();
+  examine_subscribers();
   examine_listen_address();
 }
 

@@ -36,6 +36,7 @@ class Doctor {
   void examine_sqlite();        // cli_doctor_sqlite.cpp
   void examine_postgresql();    // cli_doctor_postgres.cpp
   void examine_dynamodb();      // cli_doctor_dynamodb.cpp
+  void examine_subscribers();   // cli_doctor_subscribers.cpp
   void examine_listen_address();
 
   [[nodiscard]] const Findings& findings() const { return findings_; }

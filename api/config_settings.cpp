@@ -49,6 +49,11 @@ constexpr Choices kChoices[] = {
     {"poller", "cursor", {"none", "last", "first", "max", "answer", "date"}, 6},
     {"poller", "cursor_format", {"text", "rfc3339", "seconds", "milliseconds"}, 4},
     {"poller", "next", {"none", "link", "member"}, 3},
+    {"subscriber",
+     "format",
+     {"standard-webhooks", "cloudevents-structured", "cloudevents-binary"},
+     3},
+    {"subscriber", "from", {"first", "now"}, 2},
     {"step", "missing", {"skip", "park"}, 2},
 };
 

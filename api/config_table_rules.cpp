@@ -3,6 +3,7 @@
 #include <set>
 
 #include "api/config_tables.hpp"
+#include "api/subscriber_settings.hpp"
 #include "io/http_client.hpp"
 
 namespace daybook::api {
@@ -34,6 +35,19 @@ void check_urls(std::string_view kind, const std::vector<Entry>& entries,
   }
 }
 
+// The error begins with the field.
+void check_subscribers(const std::vector<core::SubscriberConfig>& entries,
+                       std::vector<std::string>& broken) {
+  for (const core::SubscriberConfig& entry : entries) {
+    if (!io::parse_full_url(entry.url)) continue;  // said already
+    const auto made = make_subscriber(entry);
+    if (made) continue;
+    const std::string& detail = made.error().detail;
+    broken.push_back(entry.place_of(detail.substr(0, detail.find_first_of(":."))) +
+                     ": subscriber " + toml_quote(entry.name) + ": " + detail);
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> broken_table_rules(const core::Config& config) {
@@ -43,6 +57,7 @@ std::vector<std::string> broken_table_rules(const core::Config& config) {
   check_names("transform", config.transforms, broken);
   check_urls("poller", config.pollers, broken);
   check_urls("subscriber", config.subscribers, broken);
+  check_subscribers(config.subscribers, broken);
   return broken;
 }
 

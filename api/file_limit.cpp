@@ -29,7 +29,9 @@ std::uint64_t files_besides_clients(const core::Config& config) {
       config.metadata_kind == "postgresql" ? 2 * config.metadata_postgresql_connections
       : config.metadata_kind == "dynamodb" ? config.metadata_dynamodb_connections
                                            : 0;
-  return buffer_files(config) + config.archive_s3_connections +
+  std::uint64_t subscribers = 0;
+  for (const core::SubscriberConfig& one : config.subscribers) subscribers += one.parallel + 1;
+  return subscribers + buffer_files(config) + config.archive_s3_connections +
          config.pipeline_archive_concurrency + metadata + kOwnFiles;
 }
 

@@ -30,6 +30,10 @@ constexpr std::uint64_t kRecordInFlightBytes = 12 * core::KiB;
 // One segment is filled while another is put, and one is copied together.
 constexpr std::uint64_t kSegmentsHeld = 3;
 
+// A large row; the largest ones, with all attributes there may be, are far rarer than a page of
+// them.
+constexpr std::uint64_t kRowBytes = 32 * core::KiB;
+
 std::uint64_t mebibytes(std::uint64_t bytes) {
   return (bytes + core::MiB - 1) / core::MiB;
 }
@@ -47,6 +51,13 @@ std::size_t records_in_flight(const core::Config& config) {
 }
 
 std::vector<MemoryUser> memory_users(const core::Config& config, std::size_t worker_threads) {
+  std::uint64_t notices = 0;
+  for (const core::SubscriberConfig& one : config.subscribers) {
+    // Deliveries in hand with their rows, and the payloads of those under way, as they are, as JSON
+    // and in the request.
+    notices += 4 * std::max<std::uint64_t>(16, 2 * one.parallel) * kRowBytes +
+               one.parallel * 4 * one.payload_max;
+  }
   const std::uint64_t sealed = config.ingest_body_bytes_max + kSealedOverhead;
   std::vector<MemoryUser> users = {
       {"payloads", config.ingest_memory_max, "ingest.memory_max"},
@@ -59,6 +70,7 @@ std::vector<MemoryUser> memory_users(const core::Config& config, std::size_t wor
                                config.server_connections_max * core::limits::kHeadBytesMax),
        "server.connections_max"},
       {"fresh records", config.pipeline_fresh_memory_max, "pipeline.fresh_memory_max"},
+      {std::to_string(config.subscribers.size()) + " subscribers", notices, ""},
       {"archive stage", config.pipeline_archive_concurrency * 2 * sealed,
        "pipeline.archive_concurrency"},
       {std::to_string(worker_threads) + " workers", worker_threads * kWorkerBytes,

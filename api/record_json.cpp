@@ -26,6 +26,12 @@ json::object texts_object(const std::map<std::string, std::string>& texts) {
   return members;
 }
 
+json::value time_or_null(const std::optional<core::WallTime>& time) {
+  return time ? json::value(core::format_time(*time)) : nullptr;
+}
+
+}  // namespace
+
 json::object parked_object(const core::ParkedRecord& record) {
   return {{"id", record.entry.id.str()},
           {"stage", record.stage},
@@ -72,11 +78,15 @@ json::object record_object(const core::MetadataRow& row, std::string_view state)
       where["length"] = slice->length;
     }
     object["attempts"] = row.attempts;
+    object["started_at"] = time_or_null(row.started_at);
+    object["archived_at"] = time_or_null(row.archived_at);
     object["indexed_at"] = core::format_time(row.indexed_at);
   }
   object["state"] = state;
   return object;
 }
+
+namespace {
 
 core::Failure bad_parameter(std::string_view name, std::string_view expected) {
   return core::fail(

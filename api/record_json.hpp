@@ -2,13 +2,21 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include <boost/json/object.hpp>
 
 #include "core/ports/metadata_store.hpp"
 #include "core/ports/write_ahead_buffer.hpp"
 #include "core/result.hpp"
 
 namespace daybook::api {
+
+// One record, and why a record is parked.
+[[nodiscard]] boost::json::object record_object(const core::MetadataRow& row,
+                                                std::string_view state);
+[[nodiscard]] boost::json::object parked_object(const core::ParkedRecord& record);
 
 // parked: details of a parked record, or null.
 [[nodiscard]] std::string record_json(const core::MetadataRow& row, std::string_view state,

@@ -47,7 +47,10 @@ enum class Page {
   livez,
   readyz,
   status,
-  metrics
+  metrics,
+  subscribers,
+  subscriber,
+  subscriber_action
 };
 
 }  // namespace
@@ -71,6 +74,13 @@ Task<> Routes::handle(io::HttpExchange& exchange) {
       Route{"/v1/parked/replay", Page::replay, "POST"},
       Route{"/v1/parked/drop", Page::drop, "POST"},
       Route{"/v1/parked/{id}", Page::parked_record, "GET, HEAD"},
+      Route{"/v1/subscribers", Page::subscribers, "GET, HEAD"},
+      Route{"/v1/subscribers/{id}", Page::subscriber, "GET, HEAD"},
+      Route{"/v1/subscribers/{id}/pause", Page::subscriber_action, "POST"},
+      Route{"/v1/subscribers/{id}/resume", Page::subscriber_action, "POST"},
+      Route{"/v1/subscribers/{id}/redrive", Page::subscriber_action, "POST"},
+      Route{"/v1/subscribers/{id}/drop", Page::subscriber_action, "POST"},
+      Route{"/v1/subscribers/{id}/test", Page::subscriber_action, "POST"},
       Route{"/v1/status", Page::status, "GET, HEAD"},
       Route{"/livez", Page::livez, "GET, HEAD"},
       Route{"/readyz", Page::readyz, "GET, HEAD"},
@@ -126,8 +136,8 @@ Task<int> Routes::dispatch(io::HttpExchange& exchange, const Route& route, std::
   const core::http::RequestHead& head = exchange.head();
   const bool read = head.method == "GET" || head.method == "HEAD";
   const bool write = head.method == "POST";
-  const bool acts =
-      route.page == Page::replay || route.page == Page::drop || (route.page == Page::hold && write);
+  const bool acts = route.page == Page::replay || route.page == Page::drop ||
+                    route.page == Page::subscriber_action || (route.page == Page::hold && write);
   const bool door = route.page == Page::batch || route.page == Page::messages;
   if (door || (!(read && !acts) && !(write && acts))) {
     const bool takes_none = (door || route.page == Page::records) && write;
@@ -156,6 +166,13 @@ Task<int> Routes::dispatch(io::HttpExchange& exchange, const Route& route, std::
       co_return co_await services_.records.show_parked(exchange, std::move(id));
     case Page::drop:
       co_return co_await services_.records.drop(exchange);
+    case Page::subscribers:
+      co_return co_await services_.subscribers.list(exchange);
+    case Page::subscriber:
+      co_return co_await services_.subscribers.show(exchange, std::move(id));
+    case Page::subscriber_action:
+      co_return co_await services_.subscribers.act(
+          exchange, std::move(id), std::string(route.pattern.substr(route.pattern.rfind('/') + 1)));
     case Page::readyz:
       co_return co_await send(exchange, ready());
     case Page::status:

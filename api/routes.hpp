@@ -7,6 +7,7 @@
 #include "api/metrics.hpp"
 #include "api/node.hpp"
 #include "api/records.hpp"
+#include "api/subscribers.hpp"
 #include "api/records_door.hpp"
 #include "io/http_server.hpp"
 
@@ -19,6 +20,7 @@ class Routes {
     BatchDoor* batch_door;
     MessageDoor* message_door;
     Records& records;
+    Subscribers& subscribers;
     Health& health;
     Metrics& metrics;
     std::function<std::string()> status_json;

@@ -28,6 +28,7 @@
 #include "api/s3_settings.hpp"
 #include "api/server_settings.hpp"
 #include "api/store_probe.hpp"
+#include "api/subscribers.hpp"
 #include "core/faults.hpp"
 #include "core/pipeline/pipeline.hpp"
 #include "core/pipeline/stages.hpp"
@@ -36,6 +37,7 @@
 #include "io/runtime.hpp"
 #include "io/worker_pool.hpp"
 #include "storage/redis_buffer.hpp"
+#include "storage/redis_cursors.hpp"
 #include "storage/spool.hpp"
 #include "storage/spool_replay.hpp"
 #include "storage/trail.hpp"
@@ -96,6 +98,7 @@ class Server {
  private:
   Task<> stop();
   void make_pipeline();
+  void make_subscribers(const storage::RedisBufferSettings& buffer);
   void make_routes();
   void make_watchers();
   Task<> refresh();
@@ -141,6 +144,8 @@ class Server {
   std::unique_ptr<RefusedDocuments> refused_;
   std::unique_ptr<MessageDoor> message_door_;
   std::unique_ptr<Records> records_;
+  std::unique_ptr<core::CursorStore> cursors_;
+  std::unique_ptr<Subscribers> subscribers_;
   std::unique_ptr<Routes> routes_;
   std::unique_ptr<io::HttpServer> http_;
 };
@@ -149,7 +154,7 @@ Result<void> Server::open() {
   auto settings = buffer_settings(config_, node_.id());
   if (!settings) return pass(std::move(settings));
   scan_ = std::make_unique<storage::RedisScan>(runtime_, settings->server, settings->prefix);
-  buffer_ = std::make_unique<storage::RedisBuffer>(runtime_, std::move(*settings));
+  buffer_ = std::make_unique<storage::RedisBuffer>(runtime_, *settings);
   if (role_ != Role::pipeline) {
     auto trail = storage::Trail::open(runtime_, trail_worker_, config_.node_data_dir + "/trail",
                                       config_.trail_keep);
@@ -170,6 +175,7 @@ Result<void> Server::open() {
   if (!metadata) return pass(std::move(metadata));
   metadata_ = std::move(*metadata);
   if (role_ != Role::ingest) make_pipeline();
+  make_subscribers(*settings);
   make_routes();
   auto endpoint = io::parse_endpoint(config_.server_listen);
   if (!endpoint) return pass(std::move(endpoint));
@@ -201,6 +207,16 @@ void Server::make_pipeline() {
   pipeline_ = std::make_unique<Pipeline>(runtime_, *buffer_, std::move(order), log_, settings);
 }
 
+// Those who deliver have the pipeline's role, and so the stores that notices tell of.
+void Server::make_subscribers(const storage::RedisBufferSettings& buffer) {
+  cursors_ = std::make_unique<storage::RedisCursors>(runtime_, buffer.server, buffer.prefix);
+  subscribers_ = std::make_unique<Subscribers>(
+      Subscribers::Services{runtime_, workers_, *buffer_, *objects_, *metadata_, *cursors_,
+                            metrics_},
+      config_, core::SubscriberOwner{.node = buffer.node, .run = buffer.run},
+      role_ != Role::ingest);
+}
+
 void Server::make_routes() {
   health_ =
       std::make_unique<Health>(Health::Services{runtime_, *buffer_, trail_.get(), spool_.get(),
@@ -229,9 +245,10 @@ void Server::make_routes() {
         MessageDoor::Services{workers_, *ingest_, *refused_, metrics_}, config_);
   }
   make_watchers();
-  routes_ = std::make_unique<Routes>(Routes::Services{
-      records_door_.get(), batch_door_.get(), message_door_.get(), *records_, *health_, metrics_,
-      [this] { return status_json(); }, [this] { return refresh(); }});
+  routes_ = std::make_unique<Routes>(
+      Routes::Services{records_door_.get(), batch_door_.get(), message_door_.get(), *records_,
+                       *subscribers_, *health_, metrics_, [this] { return status_json(); },
+                       [this] { return refresh(); }});
   http_ = std::make_unique<io::HttpServer>(
       runtime_, http_settings(config_),
       [this](io::HttpExchange& exchange) { return routes_->handle(exchange); },
@@ -264,6 +281,7 @@ int Server::run() {
   if (auditor_) runtime_.spawn(auditor_->run());
   if (keeper_) runtime_.spawn(keeper_->run());
   if (pipeline_) pipeline_->start();
+  subscribers_->start();
   runtime_.run();
   spdlog::info("daybook has stopped");
   return 0;
@@ -276,11 +294,13 @@ Task<> Server::stop() {
   spdlog::info("stopping: {} connections, {} records in the archive stage", http_->connections(),
                pipeline_ ? pipeline_->in_flight("archive") : 0);
   http_->close();
+  subscribers_->stop();
   bool drained = co_await http_->drained(deadline);
   if (pipeline_) {
     pipeline_->stop();
     drained = co_await pipeline_->drained(deadline) && drained;
   }
+  drained = co_await subscribers_->drained(deadline) && drained;
   if (spool_replay_) spool_replay_->close();
   health_->close();
   if (reconciler_) reconciler_->close();
@@ -335,6 +355,7 @@ void Server::refresh_metrics() {
     metrics_.advance_to(metrics_.spool_contested, figure(spool_replay_->contested()));
     metrics_.advance_to(metrics_.spool_replayed, figure(spool_replay_->replayed()));
   }
+  subscribers_->refresh_metrics();
   metrics_.set(metrics_.ingest_in_flight_bytes, figure(memory_.used()));
   metrics_.set(metrics_.process_resident_bytes, figure(resident_bytes()));
   metrics_.set(metrics_.process_start_time,
@@ -408,6 +429,7 @@ std::string Server::status_json() {
                              {"bytes", spool_ ? spool_->bytes() : 0},
                              {"quarantined", spool_ ? spool_->quarantined() : 0}}},
       {"pipeline", json::object{{"in_flight", std::move(in_flight)}}},
+      {"subscribers", subscribers_->status()},
       {"stores", json::object{{"archive", objects_->describe()},
                               {"archive_honours", facts_json(objects_->facts())},
                               {"metadata", metadata_->describe()}}},
