@@ -7,6 +7,7 @@
 #include "api/config_settings.hpp"
 #include "api/message_door.hpp"
 #include "api/config_tables.hpp"
+#include "api/memory_plan.hpp"
 #include "api/record_context.hpp"
 #include "api/s3_settings.hpp"
 #include "core/text.hpp"
@@ -158,6 +159,16 @@ void check_metadata(const core::Config& config, std::vector<std::string>& broken
   }
 }
 
+void check_feed(const core::Config& config, std::vector<std::string>& broken) {
+  const std::uint64_t needed =
+      feed_answer_bytes(config.feed_page_bytes_max, config.feed_inline_max);
+  if (config.feed_memory_max >= needed) return;
+  broken.push_back(
+      "feed.memory_max is too small for one answer: with this feed.page_bytes_max and "
+      "feed.inline_max it must be at least " +
+      core::format_size(needed) + ".");
+}
+
 void check_dynamodb(const core::Config& config, std::vector<std::string>& broken) {
   if (config.metadata_kind != "dynamodb") return;
   const std::string& endpoint = config.metadata_dynamodb_endpoint;
@@ -232,6 +243,7 @@ std::vector<std::string> broken_rules(const core::Config& config) {
   check_archive(config, broken);
   check_metadata(config, broken);
   check_dynamodb(config, broken);
+  check_feed(config, broken);
   check_context_settings(config, broken);
   check_message_settings(config, broken);
   if (!is_word(config.ingest_tenant, "._-") || config.ingest_tenant.starts_with('.')) {

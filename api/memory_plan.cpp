@@ -21,6 +21,11 @@ constexpr std::uint64_t kConnectionBytes = 12 * core::KiB;
 // A zstd context of the highest level in use here, on a block.
 constexpr std::uint64_t kWorkerBytes = 4 * core::MiB;
 
+// One record's JSON: an envelope of its largest size, and what JSON makes of it.
+constexpr std::uint64_t kRecordJsonBytes = 2 * core::MiB;
+// A payload that is given inline is there as stored, as it was sent, and as JSON.
+constexpr std::uint64_t kInlineCopies = 4;
+
 // Code, the allocator's caches, SQLite's page cache, rows of queries, log lines.
 constexpr std::uint64_t kFixedBytes = 64 * core::MiB;
 
@@ -71,6 +76,7 @@ std::vector<MemoryUser> memory_users(const core::Config& config, std::size_t wor
        "server.connections_max"},
       {"fresh records", config.pipeline_fresh_memory_max, "pipeline.fresh_memory_max"},
       {std::to_string(config.subscribers.size()) + " subscribers", notices, ""},
+      {"feed", config.feed_memory_max, "feed.memory_max"},
       {"archive stage", config.pipeline_archive_concurrency * 2 * sealed,
        "pipeline.archive_concurrency"},
       {std::to_string(worker_threads) + " workers", worker_threads * kWorkerBytes,
@@ -113,6 +119,10 @@ core::Result<void> check_memory(const std::vector<MemoryUser>& users, std::uint6
                     "node.memory_max is " + core::format_size(memory_max) +
                         " but at worst this configuration takes " + memory_text(users) +
                         ". Lower " + largest->lower_by + " first, or raise node.memory_max.");
+}
+
+std::uint64_t feed_answer_bytes(std::uint64_t page_bytes, std::uint64_t payload_bytes) {
+  return page_bytes + kRecordJsonBytes + kInlineCopies * payload_bytes;
 }
 
 }  // namespace daybook::api

@@ -34,4 +34,9 @@ struct MemoryUser {
 [[nodiscard]] core::Result<void> check_memory(const std::vector<MemoryUser>& users,
                                               std::uint64_t memory_max);
 
+// What one answer of the feed takes of feed.memory_max while it is made: a page of so many bytes,
+// and a last entry with a payload of so many.
+[[nodiscard]] std::uint64_t feed_answer_bytes(std::uint64_t page_bytes,
+                                              std::uint64_t payload_bytes);
+
 }  // namespace daybook::api

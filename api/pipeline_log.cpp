@@ -33,6 +33,7 @@ void PipelineLog::on_received(std::string_view stage) {
 void PipelineLog::on_done(std::string_view stage, core::Duration took) {
   metrics_.add(metrics_.stage_done, stage_label(stage));
   metrics_.observe(metrics_.stage_seconds, stage_label(stage), took);
+  if (stage == "index" && when_indexed) when_indexed();
 }
 
 void PipelineLog::on_failed(std::string_view stage, const core::RecordId& id, std::uint32_t attempt,

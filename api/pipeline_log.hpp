@@ -1,6 +1,7 @@
 // PipelineLog: the pipeline's events as metrics and log lines.
 #pragma once
 
+#include <functional>
 #include <string>
 
 #include "api/metrics.hpp"
@@ -11,6 +12,8 @@ namespace daybook::api {
 class PipelineLog final : public core::PipelineObserver {
  public:
   explicit PipelineLog(Metrics& metrics);
+
+  std::function<void()> when_indexed;  // called for each record; may be empty
 
   void on_received(std::string_view stage) override;
   void on_done(std::string_view stage, core::Duration took) override;

@@ -37,6 +37,7 @@ enum class Page {
   records,
   batch,
   messages,
+  feed,
   record,
   payload,
   hold,
@@ -66,7 +67,8 @@ Task<> Routes::handle(io::HttpExchange& exchange) {
   static constexpr std::array kRoutes = {
       Route{"/v1/records", Page::records, "GET, HEAD, POST"},
       Route{"/v1/records:batch", Page::batch, "POST"},
-      Route{"/messages", Page::messages, "POST"},
+      Route{"/messages", Page::messages, "GET, HEAD, POST"},
+      Route{"/v1/feed", Page::feed, "GET, HEAD"},
       Route{"/v1/records/{id}", Page::record, "GET, HEAD"},
       Route{"/v1/records/{id}/payload", Page::payload, "GET, HEAD"},
       Route{"/v1/records/{id}/hold", Page::hold, "GET, HEAD, POST"},
@@ -138,19 +140,24 @@ Task<int> Routes::dispatch(io::HttpExchange& exchange, const Route& route, std::
   const bool write = head.method == "POST";
   const bool acts = route.page == Page::replay || route.page == Page::drop ||
                     route.page == Page::subscriber_action || (route.page == Page::hold && write);
-  const bool door = route.page == Page::batch || route.page == Page::messages;
+  const bool door = route.page == Page::batch || (route.page == Page::messages && !read);
   if (door || (!(read && !acts) && !(write && acts))) {
     const bool takes_none = (door || route.page == Page::records) && write;
     io::HttpAnswer answer =
         problem(405, "method_not_allowed",
                 takes_none ? "This process runs with --role pipeline and takes no records."
                            : "This path takes " + std::string(route.allow) + ".");
-    answer.fields.add("Allow", takes_none ? (door ? "" : "GET, HEAD") : std::string(route.allow));
+    answer.fields.add("Allow", takes_none ? (route.page == Page::batch ? "" : "GET, HEAD")
+                                          : std::string(route.allow));
     co_return co_await send(exchange, std::move(answer));
   }
   switch (route.page) {
     case Page::records:
       co_return co_await services_.records.list(exchange);
+    case Page::feed:
+      co_return co_await services_.feed.page(exchange);
+    case Page::messages:
+      co_return co_await services_.feed.messages(exchange);
     case Page::record:
       co_return co_await services_.records.show(exchange, std::move(id));
     case Page::payload:
@@ -182,7 +189,6 @@ Task<int> Routes::dispatch(io::HttpExchange& exchange, const Route& route, std::
       co_await services_.refresh();
       co_return co_await send(exchange, metrics_page(head));
     case Page::batch:
-    case Page::messages:
     case Page::livez:
       break;
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "api/batch_door.hpp"
+#include "api/feed.hpp"
 #include "api/health.hpp"
 #include "api/message_door.hpp"
 #include "api/metrics.hpp"
@@ -21,6 +22,7 @@ class Routes {
     MessageDoor* message_door;
     Records& records;
     Subscribers& subscribers;
+    Feed& feed;
     Health& health;
     Metrics& metrics;
     std::function<std::string()> status_json;

@@ -12,6 +12,7 @@
 #include "api/archive_keeper.hpp"
 #include "api/auditor.hpp"
 #include "api/aws_log.hpp"
+#include "api/feed.hpp"
 #include "api/file_limit.hpp"
 #include "api/health.hpp"
 #include "api/ingest.hpp"
@@ -146,6 +147,7 @@ class Server {
   std::unique_ptr<Records> records_;
   std::unique_ptr<core::CursorStore> cursors_;
   std::unique_ptr<Subscribers> subscribers_;
+  std::unique_ptr<Feed> feed_;
   std::unique_ptr<Routes> routes_;
   std::unique_ptr<io::HttpServer> http_;
 };
@@ -245,13 +247,17 @@ void Server::make_routes() {
         MessageDoor::Services{workers_, *ingest_, *refused_, metrics_}, config_);
   }
   make_watchers();
+  const io::HttpServerSettings http = http_settings(config_);
+  feed_ =
+      std::make_unique<Feed>(Feed::Services{runtime_, workers_, *metadata_, *objects_, metrics_},
+                             config_, http.connections_max);
+  log_.when_indexed = [this] { feed_->nudge(); };
   routes_ = std::make_unique<Routes>(
       Routes::Services{records_door_.get(), batch_door_.get(), message_door_.get(), *records_,
-                       *subscribers_, *health_, metrics_, [this] { return status_json(); },
+                       *subscribers_, *feed_, *health_, metrics_, [this] { return status_json(); },
                        [this] { return refresh(); }});
   http_ = std::make_unique<io::HttpServer>(
-      runtime_, http_settings(config_),
-      [this](io::HttpExchange& exchange) { return routes_->handle(exchange); },
+      runtime_, http, [this](io::HttpExchange& exchange) { return routes_->handle(exchange); },
       [this](int status, const std::string& detail) { return routes_->refuse(status, detail); });
 }
 
@@ -280,6 +286,7 @@ int Server::run() {
   if (reconciler_) runtime_.spawn(reconciler_->run());
   if (auditor_) runtime_.spawn(auditor_->run());
   if (keeper_) runtime_.spawn(keeper_->run());
+  runtime_.spawn(feed_->run());
   if (pipeline_) pipeline_->start();
   subscribers_->start();
   runtime_.run();
@@ -295,6 +302,7 @@ Task<> Server::stop() {
                pipeline_ ? pipeline_->in_flight("archive") : 0);
   http_->close();
   subscribers_->stop();
+  feed_->close();
   bool drained = co_await http_->drained(deadline);
   if (pipeline_) {
     pipeline_->stop();
@@ -321,6 +329,7 @@ Task<> Server::refresh() {
   if (health || health.error().code != core::Code::unavailable) {
     static_cast<void>(co_await buffer_->stats(runtime_.steady_now() + std::chrono::seconds(2)));
   }
+  co_await feed_->refresh_metrics();
   refresh_metrics();
 }
 

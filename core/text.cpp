@@ -302,33 +302,56 @@ std::string_view trim(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
+namespace {
+
+// Bytes of the well-formed character at i (Unicode, table 3-7); 0 where there is none.
+std::size_t utf8_length(std::string_view text, std::size_t i) {
+  const auto lead = static_cast<unsigned char>(text[i]);
+  std::size_t extra = 0;
+  std::uint32_t point = lead;
+  if (lead >= 0x80) {
+    if (lead >= 0xC2 && lead <= 0xDF) {
+      extra = 1, point = lead & 0x1F;
+    } else if (lead >= 0xE0 && lead <= 0xEF) {
+      extra = 2, point = lead & 0x0F;
+    } else if (lead >= 0xF0 && lead <= 0xF4) {
+      extra = 3, point = lead & 0x07;
+    } else {
+      return 0;
+    }
+  }
+  if (i + extra >= text.size()) return 0;
+  for (std::size_t k = 1; k <= extra; ++k) {
+    const auto next = static_cast<unsigned char>(text[i + k]);
+    if ((next & 0xC0) != 0x80) return 0;
+    point = point << 6 | (next & 0x3F);
+  }
+  const bool overlong = (extra == 2 && point < 0x800) || (extra == 3 && point < 0x10000);
+  if (overlong || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF)) return 0;
+  return extra + 1;
+}
+
+}  // namespace
+
 bool is_utf8(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    std::size_t extra = 0;
-    std::uint32_t point = lead;
-    if (lead >= 0x80) {
-      if (lead >= 0xC2 && lead <= 0xDF) {
-        extra = 1, point = lead & 0x1F;
-      } else if (lead >= 0xE0 && lead <= 0xEF) {
-        extra = 2, point = lead & 0x0F;
-      } else if (lead >= 0xF0 && lead <= 0xF4) {
-        extra = 3, point = lead & 0x07;
-      } else {
-        return false;
-      }
-    }
-    if (i + extra >= text.size()) return false;
-    for (std::size_t k = 1; k <= extra; ++k) {
-      const auto next = static_cast<unsigned char>(text[i + k]);
-      if ((next & 0xC0) != 0x80) return false;
-      point = point << 6 | (next & 0x3F);
-    }
-    const bool overlong = (extra == 2 && point < 0x800) || (extra == 3 && point < 0x10000);
-    if (overlong || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF)) return false;
-    i += extra + 1;
+    const std::size_t length = utf8_length(text, i);
+    if (length == 0) return false;
+    i += length;
   }
   return true;
+}
+
+std::string to_utf8(std::string_view text) {
+  constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
+  std::string sound;
+  sound.reserve(text.size());
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t length = utf8_length(text, i);
+    sound += length == 0 ? kReplacement : text.substr(i, length);
+    i += std::max<std::size_t>(length, 1);
+  }
+  return sound;
 }
 
 std::string nearest_word(std::string_view word, std::span<const std::string_view> candidates) {

@@ -42,6 +42,8 @@ namespace daybook::core {
 [[nodiscard]] std::string to_lower(std::string_view text);
 [[nodiscard]] std::string_view trim(std::string_view text);  // spaces and tabs
 [[nodiscard]] bool is_utf8(std::string_view text);
+// With U+FFFD for every byte that is no part of a character.
+[[nodiscard]] std::string to_utf8(std::string_view text);
 
 // The candidate with the smallest edit distance, or an empty string where none is near.
 [[nodiscard]] std::string nearest_word(std::string_view word,

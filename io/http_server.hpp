@@ -65,6 +65,11 @@ class HttpExchange {
   // A long answer: its head with the body's length, then the body in pieces that add up to it.
   virtual core::Task<core::Result<void>> begin(HttpAnswer answer, std::uint64_t body_bytes) = 0;
   virtual core::Task<core::Result<void>> write(core::Slices slices) = 0;
+  // An answer whose length nobody knows yet: its head, then write() whenever there is something,
+  // and end(). Each write has server.write_timeout. When the server closes, who hangs in a write is
+  // cut off; who waits for something to write must end by himself.
+  virtual core::Task<core::Result<void>> begin_stream(HttpAnswer answer) = 0;
+  virtual core::Task<core::Result<void>> end() = 0;
 };
 
 class HttpServer {

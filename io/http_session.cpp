@@ -44,8 +44,9 @@ const std::string& http_date(core::WallTime now) {
   return text;
 }
 
-std::string head_of(const HttpAnswer& answer, std::uint64_t body_bytes, core::WallTime now,
-                    std::string_view connection) {
+// Without body_bytes the answer's fields or the connection's end tell where the body ends.
+std::string head_of(const HttpAnswer& answer, std::optional<std::uint64_t> body_bytes,
+                    core::WallTime now, std::string_view connection) {
   std::string text = "HTTP/1.1 " + std::to_string(answer.status) + " " +
                      std::string(http::reason_phrase(answer.status)) + "\r\n";
   for (const auto& [name, value] : answer.fields.lines()) {
@@ -54,8 +55,8 @@ std::string head_of(const HttpAnswer& answer, std::uint64_t body_bytes, core::Wa
     text += value;
     text += "\r\n";
   }
-  if (answer.status != 204 && answer.status != 304) {
-    text += "Content-Length: " + std::to_string(body_bytes) + "\r\n";
+  if (body_bytes && answer.status != 204 && answer.status != 304) {
+    text += "Content-Length: " + std::to_string(*body_bytes) + "\r\n";
   }
   text += "Date: " + http_date(now) + "\r\n";
   if (!connection.empty()) {
@@ -104,7 +105,8 @@ Task<> HttpServer::Session::run() {
     if (!co_await read_head(first)) break;
     co_await server_.handler_(*this);
     CHECK(answered_);
-    if (answer_left_ != 0) break;  // the answer ended short: only a closed connection can say so
+    // The answer ended short: only a closed connection can say so.
+    if (answer_left_ != 0 || streaming_) break;
     if (must_close_) {
       co_await linger();
       break;
@@ -151,7 +153,7 @@ void HttpServer::Session::end_waiting() {
 }
 
 void HttpServer::Session::close_if_idle() {
-  if (idle_) stream_->hang_up();
+  if (idle_ || (streaming_ && sending_)) stream_->hang_up();
 }
 
 Task<Result<void>> HttpServer::Session::body_arrives(std::size_t bytes) {
@@ -237,8 +239,35 @@ Task<Result<void>> HttpServer::Session::begin(HttpAnswer answer, std::uint64_t b
   co_return co_await send({core::as_bytes(head_text)});
 }
 
+// Chunks where the client knows them (RFC 9112 section 7.1), else up to the connection's end.
+Task<Result<void>> HttpServer::Session::begin_stream(HttpAnswer answer) {
+  if (head_.minor_version == 0) {
+    must_close_ = true;
+  } else {
+    answer.fields.add("Transfer-Encoding", "chunked");
+  }
+  const std::string head_text = answer_head(answer, std::nullopt);
+  streaming_ = head_.method != "HEAD";
+  co_return co_await send({core::as_bytes(head_text)});
+}
+
+Task<Result<void>> HttpServer::Session::end() {
+  const bool owed = std::exchange(streaming_, false) && head_.minor_version != 0;
+  if (!owed) co_return Result<void>{};
+  co_return co_await send({core::as_bytes("0\r\n\r\n")});
+}
+
 Task<Result<void>> HttpServer::Session::write(core::Slices slices) {
   const std::uint64_t bytes = core::total_bytes(slices);
+  if (streaming_) {
+    if (bytes == 0) co_return Result<void>{};
+    if (head_.minor_version == 0) co_return co_await send(std::move(slices));
+    std::array<char, 24> size{};
+    std::snprintf(size.data(), size.size(), "%llx\r\n", static_cast<unsigned long long>(bytes));
+    slices.insert(slices.begin(), core::as_bytes(size.data()));
+    slices.push_back(core::as_bytes("\r\n"));
+    co_return co_await send(std::move(slices));
+  }
   CHECK(bytes <= answer_left_);
   auto sent = co_await send(std::move(slices));
   if (sent) answer_left_ -= bytes;
@@ -330,6 +359,7 @@ void HttpServer::Session::reset_request() {
   charged_ = kept;
   answered_ = false;
   answer_left_ = 0;
+  streaming_ = false;
   must_close_ = false;
   continue_sent_ = false;
   body_done_ = true;
@@ -416,7 +446,8 @@ core::Deadline HttpServer::Session::write_deadline() const {
   return server_.runtime_.steady_now() + server_.settings_.write_timeout;
 }
 
-std::string HttpServer::Session::answer_head(const HttpAnswer& answer, std::uint64_t body_bytes) {
+std::string HttpServer::Session::answer_head(const HttpAnswer& answer,
+                                             std::optional<std::uint64_t> body_bytes) {
   CHECK(!answered_);
   answered_ = true;
   if (!body_done_ || !head_.keep_alive || server_.closing_) must_close_ = true;
@@ -431,7 +462,9 @@ Task<Result<void>> HttpServer::Session::send(core::Slices slices) {
     must_close_ = true;
     co_return core::fail(Code::closed, Origin::client, Retry::safe, "the connection was ended");
   }
+  sending_ = true;
   auto sent = co_await stream_->write_all(std::move(slices), write_deadline());
+  sending_ = false;
   if (!sent) must_close_ = true;
   co_return sent;
 }

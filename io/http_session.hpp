@@ -29,7 +29,8 @@ class HttpServer::Session final : public HttpExchange {
 
   // Ends a connection that waits for its client; says 408 where a request had begun.
   void end_waiting();
-  // Between requests nothing is lost by leaving.
+  // Between requests nothing is lost by leaving, and who does not take a stream's bytes gets no
+  // more of them.
   void close_if_idle();
   // More than a small head takes: what ending this connection would give back.
   [[nodiscard]] bool holds_long_head() const { return input_.capacity() > kInputBytes; }
@@ -41,6 +42,8 @@ class HttpServer::Session final : public HttpExchange {
   core::Task<core::Result<void>> respond(HttpAnswer answer) override;
   core::Task<core::Result<void>> begin(HttpAnswer answer, std::uint64_t body_bytes) override;
   core::Task<core::Result<void>> write(core::Slices slices) override;
+  core::Task<core::Result<void>> begin_stream(HttpAnswer answer) override;
+  core::Task<core::Result<void>> end() override;
 
  private:
   // Most heads are shorter.
@@ -60,7 +63,7 @@ class HttpServer::Session final : public HttpExchange {
   std::size_t take_input(core::MutableBytes into);
   [[nodiscard]] core::Deadline body_deadline() const;
   [[nodiscard]] core::Deadline write_deadline() const;
-  std::string answer_head(const HttpAnswer& answer, std::uint64_t body_bytes);
+  std::string answer_head(const HttpAnswer& answer, std::optional<std::uint64_t> body_bytes);
   core::Task<core::Result<void>> send(core::Slices slices);
   core::Task<> linger();
   void wait_as(WaitingLine<Session>::Kind kind);
@@ -81,6 +84,8 @@ class HttpServer::Session final : public HttpExchange {
   std::optional<core::SteadyTime> body_began_;
   std::uint64_t body_received_ = 0;  // as sent, chunk sizes included
   std::uint64_t answer_left_ = 0;
+  bool streaming_ = false;  // begun without a length, and not ended
+  bool sending_ = false;
   core::Duration linger_time_;
   bool body_done_ = true;
   bool continue_sent_ = false;

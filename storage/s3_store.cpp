@@ -26,6 +26,9 @@ constexpr std::uint64_t kObjectBytesMax = core::limits::kBodyBytesCeiling + 4 * 
 // A list of 1000 keys of 1 KiB, each with its entry's other words.
 constexpr std::uint64_t kListBytesMax = 8 * core::MiB;
 
+// What S3 allows (API reference, "Authenticating Requests: Using Query Parameters").
+constexpr std::chrono::seconds kLinkLongest = std::chrono::days(7);
+
 // Bodies from here on are sent only when the store asks for them: a refusal then costs one round
 // trip instead of the body. Smaller ones are on their way before an answer could come.
 constexpr std::uint64_t kExpectContinueBytes = 1 * core::MiB;
@@ -131,6 +134,39 @@ std::string S3Store::describe() const {
          url_.authority() + url_.path;
 }
 
+std::string S3Store::path_of(const std::string& key) const {
+  std::string path = url_.path;
+  if (!settings_.virtual_host) path += "/" + settings_.bucket;
+  if (!key.empty() || path.empty()) path += "/" + key;
+  return path;
+}
+
+core::Task<Result<core::ObjectLink>> S3Store::link(std::string key, std::string version,
+                                                   core::Duration valid, core::Deadline deadline) {
+  namespace sigv4 = core::sigv4;
+  auto sound = check_s3_key(key);
+  if (!sound) co_return pass(sound);
+  const auto with = co_await settings_.signer->ready(deadline);
+  if (!with) {
+    core::Error error = with.error();
+    error.origin = Origin::object_store;
+    co_return core::Failure(std::move(error));
+  }
+  const auto seconds =
+      std::min(std::chrono::duration_cast<std::chrono::seconds>(valid), kLinkLongest);
+  sigv4::Request request{"GET", path_of(key), {}, {{"Host", host_}}};
+  if (!version.empty()) request.query.emplace_back("versionId", version);
+  auto query = request.query;
+  const sigv4::Scope scope{settings_.region, "s3", with->time};
+  for (auto& added : sigv4::presign(request, with->keys, scope, seconds)) {
+    query.push_back(std::move(added));
+  }
+  co_return core::ObjectLink{(url_.https ? "https://" : "http://") + host_ +
+                                 sigv4::canonical_uri(request.path) + "?" +
+                                 sigv4::canonical_query(query),
+                             with->time + seconds};
+}
+
 core::Task<Result<io::HttpResponse>> S3Store::send(Call call, core::Deadline deadline) {
   for (bool mended = false;; mended = true) {
     auto with = co_await settings_.signer->ready(deadline);
@@ -153,10 +189,7 @@ core::Task<Result<io::HttpResponse>> S3Store::send(Call call, core::Deadline dea
 core::Task<Result<io::HttpResponse>> S3Store::send_signed(Call call, AwsSigner::Ready with,
                                                           core::Deadline deadline) {
   namespace sigv4 = core::sigv4;
-  std::string path = url_.path;
-  if (!settings_.virtual_host) path += "/" + settings_.bucket;
-  if (!call.key.empty() || path.empty()) path += "/" + call.key;
-
+  const std::string path = path_of(call.key);
   sigv4::Request signed_parts{call.method, path, call.query, call.fields};
   signed_parts.headers.emplace_back("Host", host_);
   const auto added = sigv4::sign(std::move(signed_parts), with.keys,

@@ -86,6 +86,10 @@ class S3Store final : public core::ObjectStore {
   // the request for a PUT of the object, and lose its bytes.
   core::Task<core::Result<void>> hold(std::string key, std::string version, bool on,
                                       core::Deadline deadline) override;
+  // A presigned GET; for the largest time S3 knows, seven days.
+  core::Task<core::Result<core::ObjectLink>> link(std::string key, std::string version,
+                                                  core::Duration valid,
+                                                  core::Deadline deadline) override;
   // Aborts multipart uploads below the prefix that were begun more than a day ago.
   core::Task<core::Result<std::uint64_t>> clean_up(core::Deadline deadline) override;
   [[nodiscard]] std::vector<core::StoreFact> facts() const override;
@@ -98,6 +102,7 @@ class S3Store final : public core::ObjectStore {
   struct Call;
   S3Store(Settings settings, io::Url url, io::IoRuntime& runtime, core::Workers& workers);
 
+  [[nodiscard]] std::string path_of(const std::string& key) const;
   core::Task<core::Result<io::HttpResponse>> send(Call call, core::Deadline deadline);
   core::Task<core::Result<io::HttpResponse>> send_signed(Call call, AwsSigner::Ready with,
                                                          core::Deadline deadline);

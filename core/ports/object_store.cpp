@@ -19,6 +19,11 @@ Task<Result<void>> ObjectStore::hold(std::string, std::string, bool, Deadline) {
   co_return has_no_locks();
 }
 
+Task<Result<ObjectLink>> ObjectStore::link(std::string, std::string, Duration, Deadline) {
+  co_return fail(Code::unsupported, Origin::object_store, Retry::never,
+                 "This object store has no URLs; archive.kind = \"s3\" has them.");
+}
+
 Task<Result<std::uint64_t>> ObjectStore::clean_up(Deadline) {
   co_return std::uint64_t{0};
 }

@@ -136,4 +136,20 @@ NamedValues sign(Request request, const Credentials& credentials, const Scope& s
   return added;
 }
 
+NamedValues presign(Request request, const Credentials& credentials, const Scope& scope,
+                    std::chrono::seconds expires) {
+  NamedValues added = {{"X-Amz-Algorithm", std::string(kAlgorithm)},
+                       {"X-Amz-Credential", credentials.access_key + "/" + credential_scope(scope)},
+                       {"X-Amz-Date", amz_date(scope.time)},
+                       {"X-Amz-Expires", std::to_string(expires.count())},
+                       {"X-Amz-SignedHeaders", signed_headers(request.headers)}};
+  if (!credentials.session_token.empty()) {
+    added.emplace_back("X-Amz-Security-Token", credentials.session_token);
+  }
+  request.query.insert(request.query.end(), added.begin(), added.end());
+  const std::string to_sign = string_to_sign(scope, canonical_request(request, "UNSIGNED-PAYLOAD"));
+  added.emplace_back("X-Amz-Signature", signature(credentials.secret_key, scope, to_sign));
+  return added;
+}
+
 }  // namespace daybook::core::sigv4

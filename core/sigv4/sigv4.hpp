@@ -1,5 +1,5 @@
-// AWS Signature Version 4 in the Authorization header, for S3. Pure: request parts, keys and a time
-// go in, header lines come out; the clock and the connection are the caller's.
+// AWS Signature Version 4, in the Authorization header or in the URL, for S3. Pure: request parts,
+// keys and a time go in, header lines come out; the clock and the connection are the caller's.
 //
 //   canonical request   method, URI, query, headers, names of the headers, SHA-256 of the body
 //   string to sign      algorithm, time, scope, SHA-256 of the canonical request
@@ -61,5 +61,10 @@ enum class PayloadHeader { signed_header, absent };
 [[nodiscard]] NamedValues sign(Request request, const Credentials& credentials, const Scope& scope,
                                std::string_view payload_sha256_hex,
                                PayloadHeader payload_header = PayloadHeader::signed_header);
+
+// The query to add to the URL of a request that carries no header but those given here, and that
+// anybody may send until `expires` has passed; the body is not signed. At most seven days.
+[[nodiscard]] NamedValues presign(Request request, const Credentials& credentials,
+                                  const Scope& scope, std::chrono::seconds expires);
 
 }  // namespace daybook::core::sigv4

@@ -242,5 +242,21 @@ TEST(Words, finds_the_near_word_and_no_far_one) {
   EXPECT_EQ(nearest_word("listen", {}), "");
 }
 
+TEST(Text, makes_utf8_of_any_bytes) {
+  const std::pair<std::string, std::string> cases[] = {
+      {"", ""},
+      {"plain", "plain"},
+      {"\xC3\xBC\xE2\x82\xAC\xF0\x9F\x93\x96", "\xC3\xBC\xE2\x82\xAC\xF0\x9F\x93\x96"},
+      {"caf\xE9", "caf\xEF\xBF\xBD"},
+      {"\xC3", "\xEF\xBF\xBD"},
+      {"\xE2\x82x", "\xEF\xBF\xBD\xEF\xBF\xBDx"},
+      {"\xC0\x80", "\xEF\xBF\xBD\xEF\xBF\xBD"},
+  };
+  for (const auto& [bytes, text] : cases) {
+    EXPECT_EQ(to_utf8(bytes), text);
+    EXPECT_TRUE(is_utf8(to_utf8(bytes)));
+  }
+}
+
 }  // namespace
 }  // namespace daybook::core

@@ -51,7 +51,8 @@ core::Task<> echo(io::HttpExchange& exchange, Seen& seen) {
 }
 
 // /echo: body back. /refuse: 413 at once. /slow: answers after 300 ms. /short: breaks off.
-// /long: 3 MB in pieces.
+// /long: 3 MB in pieces. /stream: three pieces and an end; /stream-cut: no end; /flood: until the
+// client does not take it.
 core::Task<> handle(io::HttpExchange& exchange, io::IoRuntime& runtime, Seen& seen) {
   ++seen.handled;
   const std::string path = exchange.head().path;
@@ -72,6 +73,20 @@ core::Task<> handle(io::HttpExchange& exchange, io::IoRuntime& runtime, Seen& se
     for (int i = 0; i < 3; ++i) {
       const auto sent = co_await exchange.write({core::as_bytes(piece)});
       if (!sent) co_return;
+    }
+  } else if (path.starts_with("/stream")) {
+    static_cast<void>(co_await exchange.begin_stream({.status = 200, .fields = {}, .body = {}}));
+    if (exchange.head().method == "HEAD") co_return;
+    const std::string twenty(20, 'y');
+    for (const std::string_view piece :
+         {std::string_view("x"), std::string_view(), std::string_view(twenty)}) {
+      static_cast<void>(co_await exchange.write({core::as_bytes(piece)}));
+    }
+    if (path == "/stream") static_cast<void>(co_await exchange.end());
+  } else if (path == "/flood") {
+    static_cast<void>(co_await exchange.begin_stream({.status = 200, .fields = {}, .body = {}}));
+    const std::string piece(1'000'000, 'x');
+    while (co_await exchange.write({core::as_bytes(piece)})) {
     }
   } else if (path == "/begun") {
     const auto begun = co_await exchange.body_arrives(16 * 1024);
@@ -273,6 +288,53 @@ TEST_F(HttpServer, an_answer_that_ends_short_closes_the_connection) {
   const std::string answer = talk("GET /short HTTP/1.1\r\nHost: t\r\n\r\n" + post("next"));
   EXPECT_NE(answer.find("Content-Length: 100"), std::string::npos);
   EXPECT_TRUE(answer.ends_with("only this")) << answer;
+}
+
+TEST_F(HttpServer, streams_an_answer_in_chunks_and_serves_the_next_request) {
+  const std::string answer = talk("GET /stream HTTP/1.1\r\nHost: t\r\n\r\n" + post("next"));
+  EXPECT_NE(answer.find("Transfer-Encoding: chunked\r\n"), std::string::npos) << answer;
+  EXPECT_EQ(count_of(answer, "Content-Length"), 1u) << "of the second answer";
+  const std::string body = "\r\n\r\n1\r\nx\r\n14\r\n" + std::string(20, 'y') + "\r\n0\r\n\r\n";
+  EXPECT_NE(answer.find(body), std::string::npos) << answer;
+  EXPECT_NE(answer.find("/echo:next"), std::string::npos) << answer;
+}
+
+TEST_F(HttpServer, streams_an_answer_up_to_the_end_where_chunks_are_not_known) {
+  const std::string answer = talk("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+  EXPECT_EQ(answer.find("chunked"), std::string::npos) << answer;
+  EXPECT_NE(answer.find("Connection: close\r\n"), std::string::npos) << answer;
+  EXPECT_TRUE(answer.ends_with("\r\n\r\nx" + std::string(20, 'y'))) << answer;
+}
+
+TEST_F(HttpServer, closes_the_connection_of_a_stream_that_was_not_ended) {
+  const std::string answer = talk("GET /stream-cut HTTP/1.1\r\nHost: t\r\n\r\n" + post("next"));
+  EXPECT_TRUE(answer.ends_with("yy\r\n")) << answer;
+}
+
+TEST_F(HttpServer, sends_the_head_of_a_stream_alone_where_that_is_asked_for) {
+  const std::string answer = talk("HEAD /stream HTTP/1.1\r\nHost: t\r\n\r\n" + post("next"));
+  EXPECT_EQ(answer.find("yy"), std::string::npos) << answer;
+  EXPECT_NE(answer.find("/echo:next"), std::string::npos) << answer;
+}
+
+TEST_F(HttpServer, ends_a_stream_whose_client_takes_nothing_in_time_and_at_once_when_it_closes) {
+  settings_.write_timeout = 300ms;
+  serve([this] {
+    RawClient client(port());
+    client.send("GET /flood HTTP/1.1\r\nHost: t\r\n\r\n");
+    std::this_thread::sleep_for(600ms);
+    const std::string answer = client.receive_all();
+    EXPECT_FALSE(answer.ends_with("0\r\n\r\n"));
+  });
+  run_until_connections(0);
+  server_.reset();
+  settings_.write_timeout = 60s;
+  start();
+  RawClient stuck(port());
+  stuck.send("GET /flood HTTP/1.1\r\nHost: t\r\n\r\n");
+  run_until_connections(1);
+  run_on_io(runtime_, runtime_.sleep(100ms));
+  // TearDown() waits 15 s at most for what would have taken 60.
 }
 
 // --- bad heads and slow clients ---

@@ -58,6 +58,23 @@ std::vector<DocumentedExample> documented_examples() {
   };
 }
 
+// The example of the S3 documentation on query parameters.
+TEST(SigV4, signs_a_url_as_documented) {
+  Request request{"GET", "/test.txt", {}, {{"Host", "examplebucket.s3.amazonaws.com"}}};
+  const Credentials keys{"AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", ""};
+  const Scope scope{"us-east-1", "s3", time_of("2013-05-24T00:00:00Z")};
+  const std::string query = canonical_query(presign(request, keys, scope, std::chrono::hours(24)));
+  EXPECT_EQ(query,
+            "X-Amz-Algorithm=AWS4-HMAC-SHA256"
+            "&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request"
+            "&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400"
+            "&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
+            "&X-Amz-SignedHeaders=host");
+  const auto with_token = canonical_query(
+      presign(request, {"AKID", "secret", "a/token"}, scope, std::chrono::hours(1)));
+  EXPECT_NE(with_token.find("X-Amz-Security-Token=a%2Ftoken"), std::string::npos) << with_token;
+}
+
 TEST(SigV4, agrees_with_the_documented_s3_examples) {
   const Credentials credentials{"AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
                                 ""};

@@ -1,0 +1,213 @@
+#include "api/feed_entry.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <boost/json.hpp>
+#include <spdlog/spdlog.h>
+
+#include "core/frame.hpp"
+#include "core/limits.hpp"
+#include "core/sealed_object.hpp"
+#include "core/text.hpp"
+
+namespace daybook::api {
+namespace {
+
+namespace json = boost::json;
+using core::Code;
+using core::Result;
+using core::Task;
+
+constexpr core::Duration kReadTimeout = std::chrono::seconds(30);
+constexpr std::uint64_t kAroundRecord = 512;  // names, number, time, href
+
+std::uint64_t base64_size(std::uint64_t bytes) {
+  return (bytes + 2) / 3 * 4;
+}
+
+bool is_inlined(const TailEntry& entry, PayloadWish wish) {
+  return wish.form == FeedPayload::inlined && entry.row().envelope.size <= wish.inline_max;
+}
+
+// RFC 8259 section 7: what must be escaped, and U+007F, which some tools dislike, is left alone.
+std::size_t escaped_size(char c) {
+  if (c == '"' || c == '\\' || c == '\n' || c == '\r' || c == '\t') return 2;
+  return static_cast<unsigned char>(c) < 0x20 ? 6 : 1;
+}
+
+void append_escaped(std::string& text, std::string_view bytes) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  for (const char c : bytes) {
+    switch (c) {
+      case '"':
+        text += "\\\"";
+        break;
+      case '\\':
+        text += "\\\\";
+        break;
+      case '\n':
+        text += "\\n";
+        break;
+      case '\r':
+        text += "\\r";
+        break;
+      case '\t':
+        text += "\\t";
+        break;
+      default:
+        if (escaped_size(c) == 1) {
+          text += c;
+        } else {
+          text += "\\u00";
+          text += kDigits[static_cast<unsigned char>(c) >> 4U];
+          text += kDigits[static_cast<unsigned char>(c) & 0xFU];
+        }
+    }
+  }
+}
+
+std::string href_of(const core::RecordId& id) {
+  return "{\"href\":\"/v1/records/" + id.str() + "/payload\"";
+}
+
+// The frames of a stored object's data, one after the other.
+Result<core::ByteVector> decompressed(const core::Envelope& envelope, core::Bytes stored) {
+  core::ByteVector payload;
+  payload.reserve(envelope.size);
+  for (std::size_t i = 0; i < envelope.frames.size(); ++i) {
+    const std::size_t size = std::min<std::uint64_t>(core::limits::kBlockBytes,
+                                                     envelope.size - i * core::limits::kBlockBytes);
+    const auto block = core::decompress_frame(stored.first(envelope.frames[i]), size);
+    if (!block) return pass(block);
+    payload.insert(payload.end(), block->begin(), block->end());
+    stored = stored.subspan(envelope.frames[i]);
+  }
+  return payload;
+}
+
+json::value text_or_null(const std::string& text) {
+  return text.empty() ? json::value(nullptr) : json::value(core::to_utf8(text));
+}
+
+}  // namespace
+
+std::string payload_member(core::Bytes payload) {
+  const std::string_view bytes = core::as_text(payload);
+  std::size_t escaped = 0;
+  for (const char c : bytes) escaped += escaped_size(c);
+  std::string member;
+  if (escaped <= base64_size(bytes.size()) && core::is_utf8(bytes)) {
+    member.reserve(escaped + 10);
+    member += "\"text\":\"";
+    append_escaped(member, bytes);
+  } else {
+    member = "\"base64\":\"" + core::to_base64(payload);
+  }
+  member += '"';
+  return member;
+}
+
+std::uint64_t FeedEntries::size_of(const TailEntry& entry, PayloadWish wish) {
+  const std::uint64_t payload =
+      is_inlined(entry, wish) ? base64_size(entry.row().envelope.size) : 0;
+  return entry.record_json().size() + kAroundRecord + payload;
+}
+
+Task<Result<std::string>> FeedEntries::entry(std::shared_ptr<const TailEntry> entry,
+                                             PayloadWish wish) {
+  const auto payload = co_await payload_json(entry, wish);
+  if (!payload) co_return pass(payload);
+  co_return "{\"sequence\":" + std::to_string(entry->sequence()) + ",\"published_at\":\"" +
+      core::format_time(entry->published_at()) + "\",\"record\":" + entry->record_json() +
+      ",\"payload\":" + *payload + "}";
+}
+
+Task<Result<std::string>> FeedEntries::message(std::shared_ptr<const TailEntry> entry,
+                                               PayloadWish wish) {
+  const auto payload = co_await payload_json(entry, wish);
+  if (!payload) co_return pass(payload);
+  const core::MetadataRow& row = entry->row();
+  const core::Envelope& envelope = row.envelope;
+  const json::object message = {
+      {"messageID", envelope.id.str()},
+      {"messageType", text_or_null(envelope.type)},
+      {"sourceSystemID", text_or_null(envelope.source)},
+      {"sourceTransactionID", text_or_null(envelope.event_id)},
+      {"dateTime",
+       envelope.event_time ? json::value(core::format_time(*envelope.event_time)) : nullptr},
+      {"receivedAt", core::format_time(envelope.received_at)},
+      {"publishedAt", core::format_time(entry->published_at())},
+      {"sequence", entry->sequence()},
+      {"tenant", text_or_null(envelope.tenant)},
+      {"subject", text_or_null(envelope.subject)},
+      {"contentType", text_or_null(envelope.content_type)},
+      {"size", envelope.size},
+      {"checksum", "sha-256:" + envelope.sha256.hex()},
+      {"state", row.state}};
+  std::string text = json::serialize(message);
+  text.back() = ',';
+  co_return text + "\"messagePayload\":" + *payload + "}";
+}
+
+Task<Result<std::string>> FeedEntries::payload_json(std::shared_ptr<const TailEntry> entry,
+                                                    PayloadWish wish) {
+  const core::MetadataRow& row = entry->row();
+  std::string text = href_of(row.envelope.id);
+  if (wish.form == FeedPayload::inlined) {
+    auto member = is_inlined(*entry, wish)
+                      ? co_await inlined(entry)
+                      : Result<std::string>("\"omitted\":\"larger than inline_max\"");
+    if (!member) co_return member;
+    text += "," + *member;
+  }
+  if (wish.form == FeedPayload::link) {
+    const auto link = co_await objects_.link(row.object_key, row.object_version, link_valid_,
+                                             runtime_.steady_now() + kReadTimeout);
+    if (!link && link.error().code != Code::unsupported) co_return pass(link);
+    if (link) {
+      text += ",\"link\":" +
+              json::serialize(json::object{{"url", link->url},
+                                           {"expires_at", core::format_time(link->expires_at)},
+                                           {"content_encoding", "zstd"},
+                                           {"size", row.stored_size}});
+    }
+  }
+  co_return text + "}";
+}
+
+Task<Result<std::string>> FeedEntries::inlined(std::shared_ptr<const TailEntry> entry) {
+  const core::MetadataRow& row = entry->row();
+  std::uint64_t length = 0;
+  for (const std::uint32_t frame : row.envelope.frames) length += frame;
+  Result<core::ByteVector> stored;
+  if (length != 0) {
+    stored = co_await objects_.get(row.object_key, core::ByteRange{row.data_offset, length},
+                                   runtime_.steady_now() + kReadTimeout);
+  }
+  Result<std::string> member;
+  if (stored && stored->size() == length) {
+    co_await workers_.run([&] {
+      const auto payload = decompressed(row.envelope, *stored);
+      stored->clear();
+      member = payload ? Result<std::string>(payload_member(*payload))
+                       : Result<std::string>(pass(payload));
+    });
+  } else if (stored) {
+    member = core::fail(Code::damaged, core::Origin::object_store, core::Retry::never,
+                        "The object of record " + row.envelope.id.str() + " ends too early.");
+  } else {
+    member = pass(stored);
+  }
+  if (member) co_return member;
+  const core::Error& error = member.error();
+  const bool lost = error.code == Code::not_found || error.code == Code::damaged ||
+                    error.code == Code::invalid_argument;
+  if (!lost) co_return member;
+  // Nothing behind it could be read any more if it were an error.
+  spdlog::error("record {} cannot be given inline: {}", row.envelope.id.str(), error.detail);
+  co_return "\"omitted\":" + json::serialize(json::value(core::to_utf8(error.detail)));
+}
+
+}  // namespace daybook::api
