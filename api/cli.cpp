@@ -279,6 +279,39 @@ void add_hold(CLI::App& app, Choices& choices) {
       "  daybook ls --all --source /till/3 --json | jq -r .id | xargs daybook hold set");
 }
 
+void add_pollers(CLI::App& app, Choices& choices) {
+  CLI::App* command = app.add_subcommand(
+      "pollers", "The sources that are polled, and where the server stands in them");
+  add_server_options(*command, choices, "30s");
+  const auto run_with = [&choices](PollersOptions::Action action) {
+    return [&choices, action] {
+      choices.command = [&choices, action] {
+        choices.pollers.action = action;
+        choices.pollers.server = server_of(choices, "30s");
+        choices.pollers.json = choices.json;
+        return run_pollers(choices.pollers);
+      };
+    };
+  };
+  CLI::App* list = command->add_subcommand("list", "Shows them (the default)");
+  CLI::App* reset = command->add_subcommand(
+      "reset", "Lets one begin at its start again; records that were kept stay as they are");
+  reset->add_option("NAME", choices.pollers.name, "The poller")->required()->type_name("");
+  reset->add_option("--cursor", choices.pollers.cursor, "Go on from here instead")
+      ->type_name("CURSOR");
+  for (CLI::App* sub : {list, reset}) sub->fallthrough();
+  list->callback(run_with(PollersOptions::Action::list));
+  reset->callback(run_with(PollersOptions::Action::reset));
+  command->footer(
+      "Examples:\n"
+      "  daybook pollers\n"
+      "  daybook pollers reset orders --cursor 2026-11-01T00:00:00Z");
+  // Parents call back after their subcommands, so a choice that was made must stay.
+  command->callback([&choices, run_with] {
+    if (!choices.command) run_with(PollersOptions::Action::list)();
+  });
+}
+
 void add_salvage(CLI::App& app, Choices& choices) {
   CLI::App* command = app.add_subcommand(
       "salvage", "Payloads that were refused after they had arrived, kept on this node's disk");
@@ -377,6 +410,7 @@ int run_command_line(int argument_count, const char* const* arguments) {
   add_ls(app, choices);
   add_parked(app, choices);
   add_hold(app, choices);
+  add_pollers(app, choices);
   add_salvage(app, choices);
   add_subscribers(app, choices);
   add_status(app, choices);

@@ -10,6 +10,7 @@
 #include "api/cli_fsck.hpp"
 #include "api/cli_hold.hpp"
 #include "api/cli_metadata.hpp"
+#include "api/cli_pollers.hpp"
 #include "api/cli_post.hpp"
 #include "api/cli_records.hpp"
 #include "api/cli_salvage.hpp"
@@ -35,6 +36,7 @@ struct Choices {
   ListOptions list;
   ParkedOptions parked;
   HoldOptions hold;
+  PollersOptions pollers;
   SalvageOptions salvage;
   FsckOptions fsck;
   MetadataOptions metadata;

@@ -56,6 +56,9 @@ json::object describe(const SalvageFolder& folder, const RecordId& id) {
   add("subject", envelope.subject);
   if (envelope.event_time) add("event_time", core::format_time(*envelope.event_time));
   add("idempotency_key", envelope.idempotency_key);
+  if (const auto why = envelope.context.find("reason"); why != envelope.context.end()) {
+    add("reason", why->second);
+  }
   if (!envelope.attributes.empty()) {
     json::object attributes;
     for (const auto& [name, value] : envelope.attributes) attributes[name] = value;

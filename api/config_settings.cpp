@@ -48,7 +48,7 @@ constexpr Choices kChoices[] = {
     {"poller", "format", {"auto", "json", "ndjson", "raw"}, 4},
     {"poller", "cursor", {"none", "last", "first", "max", "answer", "date"}, 6},
     {"poller", "cursor_format", {"text", "rfc3339", "seconds", "milliseconds"}, 4},
-    {"poller", "next", {"none", "link", "member"}, 3},
+    {"poller", "next", {"none", "link", "member", "cursor"}, 4},
     {"subscriber",
      "format",
      {"standard-webhooks", "cloudevents-structured", "cloudevents-binary"},

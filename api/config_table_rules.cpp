@@ -4,6 +4,7 @@
 
 #include "api/config_tables.hpp"
 #include "api/subscriber_settings.hpp"
+#include "api/poller_settings.hpp"
 #include "io/http_client.hpp"
 
 namespace daybook::api {
@@ -55,7 +56,11 @@ std::vector<std::string> broken_table_rules(const core::Config& config) {
   check_names("poller", config.pollers, broken);
   check_names("subscriber", config.subscribers, broken);
   check_names("transform", config.transforms, broken);
-  check_urls("poller", config.pollers, broken);
+  for (const core::PollerConfig& poller : config.pollers) {
+    if (const auto rules = poll_rules(poller, config.ingest_tenant); !rules) {
+      broken.push_back(rules.error().detail);
+    }
+  }
   check_urls("subscriber", config.subscribers, broken);
   check_subscribers(config.subscribers, broken);
   return broken;

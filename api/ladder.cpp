@@ -1,12 +1,11 @@
 #include "api/ladder.hpp"
 
-#include <filesystem>
 #include <memory>
 
 #include <boost/json.hpp>
 #include <spdlog/spdlog.h>
 
-#include "api/local_file.hpp"
+#include "api/salvage.hpp"
 #include "core/faults.hpp"
 #include "core/pipeline/stages.hpp"
 #include "core/text.hpp"
@@ -266,26 +265,17 @@ Task<Result<void>> Ladder::archive(const core::SealedObject& object) {
   co_return inserted;
 }
 
-// The stored form names itself: `zstd -dc` prints the payload, its first frame is the envelope.
 Task<Result<std::string>> Ladder::salvage(const core::SealedObject& object) {
-  const std::string folder = config_.node_data_dir + "/salvage";
-  const std::string name = object.envelope().id.str() + ".zst";
-  Result<void> written;
-  co_await services_.disk.run([&] {
-    std::error_code error;
-    std::filesystem::create_directories(folder, error);
-    core::ByteVector bytes;
-    for (core::Bytes slice : object.slices()) bytes.insert(bytes.end(), slice.begin(), slice.end());
-    written = write_local_file(folder + "/" + name, bytes);
-  });
-  if (!written) {
-    spdlog::error("salvage: {}", written.error().detail);
-    co_return pass(std::move(written));
+  Result<std::string> name;
+  co_await services_.disk.run([&] { name = write_salvage(config_.node_data_dir, object); });
+  if (!name) {
+    spdlog::error("salvage: {}", name.error().detail);
+    co_return name;
   }
   services_.metrics.add(services_.metrics.records_salvaged, {});
   spdlog::error("record {} was refused after its body had arrived; its bytes are in {}/{}",
-                object.envelope().id.str(), folder, name);
-  co_return "salvage/" + name;
+                object.envelope().id.str(), config_.node_data_dir, *name);
+  co_return name;
 }
 
 std::optional<core::Envelope> Ladder::unsettled(const core::IdempotencyKey& key) const {

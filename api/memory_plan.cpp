@@ -43,6 +43,15 @@ std::uint64_t mebibytes(std::uint64_t bytes) {
   return (bytes + core::MiB - 1) / core::MiB;
 }
 
+// Each holds one answer, in a vector that may have twice the room.
+std::uint64_t poller_memory(const core::Config& config) {
+  std::uint64_t sum = 0;
+  for (const core::PollerConfig& poller : config.pollers) {
+    if (poller.enabled) sum += 2 * poller.response_bytes_max;
+  }
+  return sum;
+}
+
 }  // namespace
 
 std::size_t worker_threads(const core::Config& config) {
@@ -74,6 +83,7 @@ std::vector<MemoryUser> memory_users(const core::Config& config, std::size_t wor
        std::min<std::uint64_t>(core::limits::kHeadsBytesMax,
                                config.server_connections_max * core::limits::kHeadBytesMax),
        "server.connections_max"},
+      {"pollers' answers", poller_memory(config), "response_bytes_max of a poller"},
       {"fresh records", config.pipeline_fresh_memory_max, "pipeline.fresh_memory_max"},
       {std::to_string(config.subscribers.size()) + " subscribers", notices, ""},
       {"feed", config.feed_memory_max, "feed.memory_max"},

@@ -4,6 +4,7 @@
 
 #include <boost/json.hpp>
 
+#include "api/pollers.hpp"
 #include "api/problem.hpp"
 
 namespace daybook::api {
@@ -45,6 +46,8 @@ enum class Page {
   parked_record,
   replay,
   drop,
+  pollers,
+  reset_poller,
   livez,
   readyz,
   status,
@@ -83,6 +86,8 @@ Task<> Routes::handle(io::HttpExchange& exchange) {
       Route{"/v1/subscribers/{id}/redrive", Page::subscriber_action, "POST"},
       Route{"/v1/subscribers/{id}/drop", Page::subscriber_action, "POST"},
       Route{"/v1/subscribers/{id}/test", Page::subscriber_action, "POST"},
+      Route{"/v1/pollers", Page::pollers, "GET, HEAD"},
+      Route{"/v1/pollers/reset", Page::reset_poller, "POST"},
       Route{"/v1/status", Page::status, "GET, HEAD"},
       Route{"/livez", Page::livez, "GET, HEAD"},
       Route{"/readyz", Page::readyz, "GET, HEAD"},
@@ -139,7 +144,8 @@ Task<int> Routes::dispatch(io::HttpExchange& exchange, const Route& route, std::
   const bool read = head.method == "GET" || head.method == "HEAD";
   const bool write = head.method == "POST";
   const bool acts = route.page == Page::replay || route.page == Page::drop ||
-                    route.page == Page::subscriber_action || (route.page == Page::hold && write);
+                    route.page == Page::subscriber_action ||
+                    route.page == Page::reset_poller || (route.page == Page::hold && write);
   const bool door = route.page == Page::batch || (route.page == Page::messages && !read);
   if (door || (!(read && !acts) && !(write && acts))) {
     const bool takes_none = (door || route.page == Page::records) && write;
@@ -180,6 +186,10 @@ Task<int> Routes::dispatch(io::HttpExchange& exchange, const Route& route, std::
     case Page::subscriber_action:
       co_return co_await services_.subscribers.act(
           exchange, std::move(id), std::string(route.pattern.substr(route.pattern.rfind('/') + 1)));
+    case Page::pollers:
+      co_return co_await send(exchange, pollers_page());
+    case Page::reset_poller:
+      co_return co_await reset_poller(exchange);
     case Page::readyz:
       co_return co_await send(exchange, ready());
     case Page::status:
@@ -233,6 +243,23 @@ io::HttpAnswer Routes::ready() const {
   return json_answer(
       ready ? 200 : 503,
       json::serialize(json::object{{"ready", ready}, {"checks", std::move(checks)}}) + "\n");
+}
+
+io::HttpAnswer Routes::pollers_page() const {
+  json::array pollers;
+  if (services_.pollers != nullptr) pollers = services_.pollers->status();
+  return json_answer(200, json::serialize(json::object{{"pollers", std::move(pollers)}}) + "\n");
+}
+
+Task<int> Routes::reset_poller(io::HttpExchange& exchange) {
+  const std::string query = exchange.head().query;
+  const auto name = core::http::query_parameter(query, "name").value_or("");
+  const auto cursor = core::http::query_parameter(query, "cursor").value_or("");
+  core::Result<void> done = core::fail(core::Code::not_found, core::Origin::client,
+                                       core::Retry::never, "This process polls nothing.");
+  if (services_.pollers != nullptr) done = co_await services_.pollers->reset(name, cursor);
+  if (!done) co_return co_await send(exchange, problem(done.error()));
+  co_return co_await send(exchange, pollers_page());
 }
 
 io::HttpAnswer Routes::metrics_page(const core::http::RequestHead& head) const {

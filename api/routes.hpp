@@ -14,6 +14,8 @@
 
 namespace daybook::api {
 
+class Pollers;
+
 class Routes {
  public:
   struct Services {
@@ -27,6 +29,7 @@ class Routes {
     Metrics& metrics;
     std::function<std::string()> status_json;
     std::function<core::Task<>()> refresh;  // figures of /metrics and /v1/status
+    Pollers* pollers = nullptr;             // null where this process polls nothing
   };
   explicit Routes(Services services) : services_(std::move(services)) {}
 
@@ -39,6 +42,8 @@ class Routes {
   core::Task<int> dispatch(io::HttpExchange& exchange, const Route& route, std::string id);
   core::Task<> answer_bad_body(io::HttpExchange& exchange, std::string route, core::Error error);
   core::Task<int> send(io::HttpExchange& exchange, io::HttpAnswer answer);
+  [[nodiscard]] io::HttpAnswer pollers_page() const;
+  core::Task<int> reset_poller(io::HttpExchange& exchange);
   [[nodiscard]] io::HttpAnswer ready() const;
   [[nodiscard]] io::HttpAnswer metrics_page(const core::http::RequestHead& head) const;
 

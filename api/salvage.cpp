@@ -151,6 +151,19 @@ Result<void> SalvageFolder::take_out(
   return sync_folder(fs::path(file).parent_path());
 }
 
+// The stored form names itself: `zstd -dc` prints the payload, its first frame is the envelope.
+Result<std::string> write_salvage(const std::string& data_dir, const core::SealedObject& object) {
+  const std::string name = "salvage/" + object.envelope().id.str() + std::string(kExtension);
+  std::error_code error;
+  fs::create_directories(data_dir + "/salvage", error);
+  core::ByteVector bytes;
+  for (core::Bytes slice : object.slices()) bytes.insert(bytes.end(), slice.begin(), slice.end());
+  if (auto written = write_local_file(data_dir + "/" + name, bytes); !written) {
+    return pass(std::move(written));
+  }
+  return name;
+}
+
 Result<core::ByteVector> payload_of(const SalvageFolder::Payload& payload) {
   const core::Envelope& envelope = payload.envelope;
   auto head = core::open_head(payload.stored);

@@ -12,6 +12,7 @@
 #include "core/envelope.hpp"
 #include "core/http/message.hpp"
 #include "core/result.hpp"
+#include "core/sealed_object.hpp"
 
 namespace daybook::api {
 
@@ -43,6 +44,10 @@ class SalvageFolder {
  private:
   std::string path_;
 };
+
+// Puts one in, durably; returns its name below node.data_dir.
+[[nodiscard]] core::Result<std::string> write_salvage(const std::string& data_dir,
+                                                      const core::SealedObject& object);
 
 // The payload's own bytes, checked against the envelope's SHA-256.
 [[nodiscard]] core::Result<core::ByteVector> payload_of(const SalvageFolder::Payload& payload);

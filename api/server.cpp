@@ -22,6 +22,7 @@
 #include "api/metrics.hpp"
 #include "api/object_store.hpp"
 #include "api/pipeline_log.hpp"
+#include "api/pollers.hpp"
 #include "api/problem.hpp"
 #include "api/reconciler.hpp"
 #include "api/records.hpp"
@@ -39,6 +40,7 @@
 #include "io/worker_pool.hpp"
 #include "storage/redis_buffer.hpp"
 #include "storage/redis_cursors.hpp"
+#include "storage/redis_places.hpp"
 #include "storage/spool.hpp"
 #include "storage/spool_replay.hpp"
 #include "storage/trail.hpp"
@@ -127,6 +129,7 @@ class Server {
   PipelineLog log_;
   std::unique_ptr<storage::RedisBuffer> buffer_;
   std::unique_ptr<storage::RedisScan> scan_;
+  std::unique_ptr<storage::RedisPlaces> places_;
   std::unique_ptr<storage::Trail> trail_;
   std::unique_ptr<storage::Spool> spool_;
   std::unique_ptr<storage::SpoolReplay> spool_replay_;
@@ -140,6 +143,7 @@ class Server {
   std::unique_ptr<Auditor> auditor_;
   std::unique_ptr<ArchiveKeeper> keeper_;
   std::unique_ptr<Ingest> ingest_;
+  std::unique_ptr<Pollers> pollers_;
   std::unique_ptr<RecordsDoor> records_door_;
   std::unique_ptr<BatchDoor> batch_door_;
   std::unique_ptr<RefusedDocuments> refused_;
@@ -157,6 +161,7 @@ Result<void> Server::open() {
   if (!settings) return pass(std::move(settings));
   scan_ = std::make_unique<storage::RedisScan>(runtime_, settings->server, settings->prefix);
   buffer_ = std::make_unique<storage::RedisBuffer>(runtime_, *settings);
+  places_ = std::make_unique<storage::RedisPlaces>(runtime_, settings->server, settings->prefix);
   if (role_ != Role::pipeline) {
     auto trail = storage::Trail::open(runtime_, trail_worker_, config_.node_data_dir + "/trail",
                                       config_.trail_keep);
@@ -245,6 +250,9 @@ void Server::make_routes() {
     refused_->open();
     message_door_ = std::make_unique<MessageDoor>(
         MessageDoor::Services{workers_, *ingest_, *refused_, metrics_}, config_);
+    pollers_ = std::make_unique<Pollers>(
+        Pollers::Services{runtime_, workers_, disk_workers_, *places_, *ingest_, metrics_}, config_,
+        node_.id());
   }
   make_watchers();
   const io::HttpServerSettings http = http_settings(config_);
@@ -255,7 +263,7 @@ void Server::make_routes() {
   routes_ = std::make_unique<Routes>(
       Routes::Services{records_door_.get(), batch_door_.get(), message_door_.get(), *records_,
                        *subscribers_, *feed_, *health_, metrics_, [this] { return status_json(); },
-                       [this] { return refresh(); }});
+                       [this] { return refresh(); }, pollers_.get()});
   http_ = std::make_unique<io::HttpServer>(
       runtime_, http, [this](io::HttpExchange& exchange) { return routes_->handle(exchange); },
       [this](int status, const std::string& detail) { return routes_->refuse(status, detail); });
@@ -289,6 +297,7 @@ int Server::run() {
   runtime_.spawn(feed_->run());
   if (pipeline_) pipeline_->start();
   subscribers_->start();
+  if (pollers_) pollers_->start();
   runtime_.run();
   spdlog::info("daybook has stopped");
   return 0;
@@ -303,7 +312,9 @@ Task<> Server::stop() {
   http_->close();
   subscribers_->stop();
   feed_->close();
+  if (pollers_) pollers_->close();
   bool drained = co_await http_->drained(deadline);
+  if (pollers_) drained = co_await pollers_->drained(deadline) && drained;
   if (pipeline_) {
     pipeline_->stop();
     drained = co_await pipeline_->drained(deadline) && drained;
@@ -365,6 +376,7 @@ void Server::refresh_metrics() {
     metrics_.advance_to(metrics_.spool_replayed, figure(spool_replay_->replayed()));
   }
   subscribers_->refresh_metrics();
+  if (pollers_) pollers_->refresh_metrics();
   metrics_.set(metrics_.ingest_in_flight_bytes, figure(memory_.used()));
   metrics_.set(metrics_.process_resident_bytes, figure(resident_bytes()));
   metrics_.set(metrics_.process_start_time,
@@ -439,6 +451,7 @@ std::string Server::status_json() {
                              {"quarantined", spool_ ? spool_->quarantined() : 0}}},
       {"pipeline", json::object{{"in_flight", std::move(in_flight)}}},
       {"subscribers", subscribers_->status()},
+      {"pollers", pollers_ ? pollers_->status() : json::array()},
       {"stores", json::object{{"archive", objects_->describe()},
                               {"archive_honours", facts_json(objects_->facts())},
                               {"metadata", metadata_->describe()}}},

@@ -140,6 +140,9 @@ struct HttpClient::Impl {
   }
 
   core::Task<core::Result<std::unique_ptr<Stream>>> open(core::Deadline deadline) {
+    if (settings.connect_timeout != core::Duration{}) {
+      deadline = std::min(deadline, runtime.steady_now() + settings.connect_timeout);
+    }
     return connect(runtime, settings.endpoint, settings.tls, settings.origin, deadline,
                    settings.allowed);
   }

@@ -46,6 +46,7 @@ class HttpClient {
     std::size_t connections_max = 16;          // requests beyond wait, until their deadline
     core::Duration idle_max = std::chrono::seconds(30);  // older kept connections are not reused
     AddressRule allowed = {};                            // where a connection may lead
+    core::Duration connect_timeout{};  // of a connection, TLS included; 0 = the request's deadline
   };
   HttpClient(IoRuntime& runtime, Settings settings);
   ~HttpClient();
