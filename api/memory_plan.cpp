@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "api/batch_door.hpp"
+#include "api/subscriber_settings.hpp"
 #include "core/limits.hpp"
 #include "core/text.hpp"
 
@@ -52,6 +53,16 @@ std::uint64_t poller_memory(const core::Config& config) {
   return sum;
 }
 
+// Deliveries in hand with their rows, and the payloads of those under way, as they are, as JSON and
+// in the request.
+std::uint64_t subscribers_memory_max(const core::Config& config) {
+  std::uint64_t bytes = 0;
+  for (const core::SubscriberConfig& one : config.subscribers) {
+    bytes += 2 * subscriber_window(one) * kRowBytes + one.parallel * 4 * one.payload_max;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 std::size_t worker_threads(const core::Config& config) {
@@ -65,13 +76,6 @@ std::size_t records_in_flight(const core::Config& config) {
 }
 
 std::vector<MemoryUser> memory_users(const core::Config& config, std::size_t worker_threads) {
-  std::uint64_t notices = 0;
-  for (const core::SubscriberConfig& one : config.subscribers) {
-    // Deliveries in hand with their rows, and the payloads of those under way, as they are, as JSON
-    // and in the request.
-    notices += 4 * std::max<std::uint64_t>(16, 2 * one.parallel) * kRowBytes +
-               one.parallel * 4 * one.payload_max;
-  }
   const std::uint64_t sealed = config.ingest_body_bytes_max + kSealedOverhead;
   std::vector<MemoryUser> users = {
       {"payloads", config.ingest_memory_max, "ingest.memory_max"},
@@ -85,7 +89,6 @@ std::vector<MemoryUser> memory_users(const core::Config& config, std::size_t wor
        "server.connections_max"},
       {"pollers' answers", poller_memory(config), "response_bytes_max of a poller"},
       {"fresh records", config.pipeline_fresh_memory_max, "pipeline.fresh_memory_max"},
-      {std::to_string(config.subscribers.size()) + " subscribers", notices, ""},
       {"feed", config.feed_memory_max, "feed.memory_max"},
       {"archive stage", config.pipeline_archive_concurrency * 2 * sealed,
        "pipeline.archive_concurrency"},
@@ -98,6 +101,10 @@ std::vector<MemoryUser> memory_users(const core::Config& config, std::size_t wor
                      kSegmentsHeld * config.archive_segment_bytes +
                          records_in_flight(config) * kRecordInFlightBytes,
                      "archive.segment_bytes"});
+  }
+  if (!config.subscribers.empty()) {
+    users.push_back({std::to_string(config.subscribers.size()) + " subscribers",
+                     subscribers_memory_max(config), "parallel of a subscriber"});
   }
   return users;
 }

@@ -154,7 +154,7 @@ Result<void> read_course(const core::SubscriberConfig& config, Subscriber& subsc
   subscriber.from_now = config.from == "now";
   subscriber.payload_max = config.payload_max;
   subscriber.course.parallel = config.parallel;
-  subscriber.course.in_hand_max = std::max<std::size_t>(16, 2 * config.parallel);
+  subscriber.course.in_hand_max = subscriber_window(config);
   subscriber.course.retry = {.attempts_max = static_cast<std::uint32_t>(config.attempts_max),
                              .first = config.retry_first,
                              .longest = std::max(config.retry_first, config.retry_max)};
@@ -163,6 +163,11 @@ Result<void> read_course(const core::SubscriberConfig& config, Subscriber& subsc
 }
 
 }  // namespace
+
+// Wide enough for records of other partitions to go on past those of one that waits.
+std::size_t subscriber_window(const core::SubscriberConfig& config) {
+  return std::max<std::size_t>(64, 4 * config.parallel);
+}
 
 Result<Subscriber> make_subscriber(const core::SubscriberConfig& config) {
   Subscriber subscriber;

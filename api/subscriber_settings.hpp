@@ -31,6 +31,9 @@ struct Subscriber {
   std::string origin;  // permission to send is asked for under this name; empty: it is not asked
 };
 
+// Deliveries that are in hand at most.
+[[nodiscard]] std::size_t subscriber_window(const core::SubscriberConfig& config);
+
 // An error names the field and what to write instead.
 [[nodiscard]] core::Result<Subscriber> make_subscriber(const core::SubscriberConfig& config);
 

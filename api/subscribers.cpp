@@ -25,7 +25,9 @@ namespace {
 constexpr auto kStoreTimeout = std::chrono::seconds(10);
 // How soon subscribers hear of new rows, and how often the metadata store is asked for them, once
 // for all of them.
-constexpr auto kWatchEvery = std::chrono::milliseconds(250);
+constexpr auto kWatchEvery = std::chrono::milliseconds(500);
+// How often each reads the feed without having heard of a new row: when that watch fails.
+constexpr auto kFeedPoll = std::chrono::seconds(30);
 
 // Verdict::reason
 constexpr std::array kReasons = {"status_4xx", "status_5xx",  "status_other",    "gone",
@@ -56,7 +58,7 @@ void Subscribers::add(const core::SubscriberConfig& config, const core::Subscrib
   auto settings = make_subscriber(config);
   CHECK(settings.has_value());
   entry->settings = std::move(*settings);
-  entry->url = entry->settings.url.without_query();
+  entry->url = entry->settings.url.origin();  // many have a secret in their path
   entry->enabled = config.enabled;
   const Subscriber& subscriber = entry->settings;
   if (subscriber.events.front() == Event::parked) {
@@ -78,6 +80,7 @@ void Subscribers::add(const core::SubscriberConfig& config, const core::Subscrib
                                .lease = lease,
                                .timeout = subscriber.timeout,
                                .course = subscriber.course};
+    if (entry->feed != nullptr) course.poll = kFeedPoll;
     course.seed = std::hash<std::string>()(owner.run + subscriber.name);
     entry->deliverer =
         std::make_unique<Deliverer>(Deliverer::Services{services_.runtime, services_.cursors,

@@ -1,5 +1,5 @@
-// Names to addresses, off the I/O thread and with a deadline, for client libraries that would look
-// them up in line.
+// Names to addresses, off the I/O thread and with a deadline. Every lookup has a thread of its own,
+// so that a name whose servers are silent holds up nobody else's.
 #pragma once
 
 #include <string>
@@ -18,5 +18,8 @@ class IoRuntime;
                                                                          std::string host,
                                                                          core::Origin origin,
                                                                          core::Deadline deadline);
+
+// The runtime goes; answers to what it asked go nowhere.
+void forget_lookups(const IoRuntime& runtime);
 
 }  // namespace daybook::io

@@ -15,6 +15,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "io/resolve.hpp"
+
 #ifdef DAYBOOK_RUNTIME_IO_URING
 #include <liburing.h>
 #endif
@@ -108,7 +110,9 @@ struct IoRuntime::Signals {
 };
 
 IoRuntime::IoRuntime() : context_(1) {}
-IoRuntime::~IoRuntime() = default;
+IoRuntime::~IoRuntime() {
+  forget_lookups(*this);
+}
 
 core::WallTime IoRuntime::now() {
   return std::chrono::time_point_cast<std::chrono::microseconds>(std::chrono::system_clock::now());

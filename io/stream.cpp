@@ -17,6 +17,7 @@
 #include <boost/asio/write.hpp>
 
 #include "core/limits.hpp"
+#include "io/resolve.hpp"
 #include "io/runtime.hpp"
 
 namespace daybook::io {
@@ -283,17 +284,11 @@ core::Result<void> keep_allowed(std::vector<tcp::endpoint>& targets, const Addre
 core::Task<core::Result<tcp::socket>> connect_tcp(IoRuntime& runtime, Endpoint endpoint,
                                                   core::Origin origin, core::Deadline deadline,
                                                   AddressRule allowed) {
-  error_code not_literal;
-  const auto address = asio::ip::make_address(endpoint.host, not_literal);
+  const auto addresses = co_await resolve(runtime, endpoint.host, origin, deadline);
+  if (!addresses) co_return cannot_connect(endpoint, origin, addresses.error().detail);
   std::vector<tcp::endpoint> targets;
-  if (!not_literal) {
-    targets.emplace_back(address, endpoint.port);
-  } else {
-    tcp::resolver resolver(runtime.context());
-    const auto [error, found] =
-        co_await resolver.async_resolve(endpoint.host, std::to_string(endpoint.port), kLater);
-    if (error) co_return cannot_connect(endpoint, origin, error.message());
-    for (const auto& entry : found) targets.push_back(entry.endpoint());
+  for (const std::string& address : *addresses) {
+    targets.emplace_back(asio::ip::make_address(address), endpoint.port);
   }
   const auto kept = keep_allowed(targets, allowed, endpoint, origin);
   if (!kept) co_return pass(kept);

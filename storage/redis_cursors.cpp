@@ -6,10 +6,12 @@
 
 #include "core/text.hpp"
 #include "storage/redis_buffer.hpp"
+#include "storage/redis_cursor_scripts.hpp"
 
 namespace daybook::storage {
 namespace {
 
+namespace scripts = cursor_scripts;
 namespace json = boost::json;
 using core::Code;
 using core::Deadline;
@@ -21,116 +23,6 @@ using core::SubscriberRecord;
 using core::Task;
 using core::ToldParking;
 using core::resp::Reply;
-
-// KEYS: lease, state, parked, redrive. ARGV: node, run, lease ms, report; without: only a look.
-// -> {granted, holder, parked, redriving, state as fields and values}
-constexpr std::string_view kClaim = R"lua(
-local held = redis.call('GET', KEYS[1])
-local granted = 0
-if ARGV[1] then
-  local mine = ARGV[1] .. ' ' .. ARGV[2]
-  if not held or string.match(held, '^%S*') == ARGV[1] then
-    redis.call('SET', KEYS[1], mine, 'PX', ARGV[3])
-    if held ~= mine then redis.call('HINCRBY', KEYS[2], 'fence', 1) end
-    redis.call('HSET', KEYS[2], 'report', ARGV[4])
-    held = mine
-    granted = 1
-  end
-end
-return {granted, held or '', redis.call('HLEN', KEYS[3]), redis.call('ZCARD', KEYS[4]),
-        redis.call('HGETALL', KEYS[2])}
-)lua";
-
-// KEYS: lease. ARGV: node, run.
-constexpr std::string_view kGiveUp = R"lua(
-if redis.call('GET', KEYS[1]) == ARGV[1] .. ' ' .. ARGV[2] then redis.call('DEL', KEYS[1]) end
-return 1
-)lua";
-
-// KEYS: state. ARGV: fence, feed, cursor, published_at.
-constexpr std::string_view kSave = R"lua(
-if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], 'feed', ARGV[2], 'cursor', ARGV[3], 'published_at', ARGV[4])
-return 1
-)lua";
-
-// KEYS: state, parked, order, redrive. ARGV: fence, key, number, JSON.
-constexpr std::string_view kPark = R"lua(
-if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[4])
-redis.call('ZADD', KEYS[3], ARGV[3], ARGV[2])
-redis.call('ZREM', KEYS[4], ARGV[2])
-return 1
-)lua";
-
-// KEYS: state, parked, order, redrive. ARGV: fence, key.
-constexpr std::string_view kUnpark = R"lua(
-if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return 0 end
-redis.call('HDEL', KEYS[2], ARGV[2])
-redis.call('ZREM', KEYS[3], ARGV[2])
-redis.call('ZREM', KEYS[4], ARGV[2])
-return 1
-)lua";
-
-// KEYS: state, told. ARGV: fence, how many were told, those, then those to forget.
-constexpr std::string_view kTell = R"lua(
-if redis.call('HGET', KEYS[1], 'fence') ~= ARGV[1] then return 0 end
-for i = 3, 2 + tonumber(ARGV[2]) do redis.call('SADD', KEYS[2], ARGV[i]) end
-for i = 3 + tonumber(ARGV[2]), #ARGV do redis.call('SREM', KEYS[2], ARGV[i]) end
-return 1
-)lua";
-
-constexpr std::string_view kTold = "return redis.call('SMEMBERS', KEYS[1])";
-
-// KEYS: order (or redrive), parked, redrive. ARGV: how many. -> {JSON, 1 when it is to be redriven,
-// …}
-constexpr std::string_view kList = R"lua(
-local found = {}
-for _, key in ipairs(redis.call('ZRANGE', KEYS[1], 0, tonumber(ARGV[1]) - 1)) do
-  local text = redis.call('HGET', KEYS[2], key)
-  if text then
-    found[#found + 1] = text
-    found[#found + 1] = redis.call('ZSCORE', KEYS[3], key) and '1' or '0'
-  end
-end
-return found
-)lua";
-
-// KEYS: state. ARGV: reason, time in us.
-constexpr std::string_view kPause =
-    "return redis.call('HSET', KEYS[1], 'pause_reason', ARGV[1], 'pause_at', ARGV[2])";
-constexpr std::string_view kResume =
-    "return redis.call('HDEL', KEYS[1], 'pause_reason', 'pause_at')";
-
-// The keys of a record's parked deliveries begin with its id.
-// KEYS: order, redrive. ARGV: record id, or nothing for all. -> how many were marked
-constexpr std::string_view kRedrive = R"lua(
-local marked = 0
-local order = redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
-for i = 1, #order, 2 do
-  if not ARGV[1] or string.sub(order[i], 1, #ARGV[1]) == ARGV[1] then
-    redis.call('ZADD', KEYS[2], order[i + 1], order[i])
-    marked = marked + 1
-  end
-end
-return marked
-)lua";
-
-// KEYS: parked, order, redrive. ARGV: record id. -> how many were dropped
-constexpr std::string_view kDrop = R"lua(
-local dropped = 0
-for _, key in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
-  if string.sub(key, 1, #ARGV[1]) == ARGV[1] then
-    redis.call('HDEL', KEYS[1], key)
-    redis.call('ZREM', KEYS[2], key)
-    redis.call('ZREM', KEYS[3], key)
-    dropped = dropped + 1
-  end
-end
-return dropped
-)lua";
-
-// --- texts ---
 
 std::string micros(core::WallTime time) {
   return std::to_string(time.time_since_epoch().count());
@@ -274,7 +166,8 @@ Task<Result<core::SubscriberClaim>> RedisCursors::claim(std::string name,
                                                         Deadline deadline) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(lease);
   const auto reply = co_await run(
-      kClaim, {key(name, "lease"), key(name, "state"), key(name, "parked"), key(name, "redrive")},
+      scripts::kClaim,
+      {key(name, "lease"), key(name, "state"), key(name, "parked"), key(name, "redrive")},
       {owner.node, owner.run, std::to_string(ms.count()), report}, deadline);
   if (!reply) co_return pass(reply);
   if (reply->elements.size() != 5) co_return damaged("a subscriber's state");
@@ -288,15 +181,17 @@ Task<Result<core::SubscriberClaim>> RedisCursors::claim(std::string name,
 
 Task<Result<void>> RedisCursors::give_up(std::string name, core::SubscriberOwner owner,
                                          Deadline deadline) {
-  const auto reply = co_await run(kGiveUp, {key(name, "lease")}, {owner.node, owner.run}, deadline);
+  const auto reply =
+      co_await run(scripts::kGiveUp, {key(name, "lease")}, {owner.node, owner.run}, deadline);
   if (!reply) co_return pass(reply);
   co_return Result<void>{};
 }
 
 Task<Result<SubscriberRecord>> RedisCursors::look(std::string name, Deadline deadline) {
   const auto reply = co_await run(
-      kClaim, {key(name, "lease"), key(name, "state"), key(name, "parked"), key(name, "redrive")},
-      {}, deadline);
+      scripts::kClaim,
+      {key(name, "lease"), key(name, "state"), key(name, "parked"), key(name, "redrive")}, {},
+      deadline);
   if (!reply) co_return pass(reply);
   if (reply->elements.size() != 5) co_return damaged("a subscriber's state");
   std::uint64_t fence = 0;
@@ -305,7 +200,7 @@ Task<Result<SubscriberRecord>> RedisCursors::look(std::string name, Deadline dea
 
 Task<Result<void>> RedisCursors::save(std::string name, std::uint64_t fence,
                                       core::FeedCursor cursor, Deadline deadline) {
-  co_return co_await write(kSave, {key(name, "state")},
+  co_return co_await write(scripts::kSave, {key(name, "state")},
                            {std::to_string(fence), cursor.feed, std::to_string(cursor.sequence),
                             micros(cursor.published_at)},
                            deadline);
@@ -314,7 +209,8 @@ Task<Result<void>> RedisCursors::save(std::string name, std::uint64_t fence,
 Task<Result<void>> RedisCursors::park(std::string name, std::uint64_t fence,
                                       ParkedDelivery delivery, Deadline deadline) {
   co_return co_await write(
-      kPark, {key(name, "state"), key(name, "parked"), key(name, "order"), key(name, "redrive")},
+      scripts::kPark,
+      {key(name, "state"), key(name, "parked"), key(name, "order"), key(name, "redrive")},
       {std::to_string(fence), delivery.key(), std::to_string(delivery.number), to_json(delivery)},
       deadline);
 }
@@ -322,7 +218,8 @@ Task<Result<void>> RedisCursors::park(std::string name, std::uint64_t fence,
 Task<Result<void>> RedisCursors::unpark(std::string name, std::uint64_t fence, std::string parked,
                                         Deadline deadline) {
   co_return co_await write(
-      kUnpark, {key(name, "state"), key(name, "parked"), key(name, "order"), key(name, "redrive")},
+      scripts::kUnpark,
+      {key(name, "state"), key(name, "parked"), key(name, "order"), key(name, "redrive")},
       {std::to_string(fence), parked}, deadline);
 }
 
@@ -332,12 +229,12 @@ Task<Result<void>> RedisCursors::tell(std::string name, std::uint64_t fence,
   Words arguments = {std::to_string(fence), std::to_string(told.size())};
   for (const ToldParking& one : told) arguments.push_back(told_text(one));
   for (const ToldParking& one : forgotten) arguments.push_back(told_text(one));
-  co_return co_await write(kTell, {key(name, "state"), key(name, "told")}, std::move(arguments),
-                           deadline);
+  co_return co_await write(scripts::kTell, {key(name, "state"), key(name, "told")},
+                           std::move(arguments), deadline);
 }
 
 Task<Result<std::vector<ToldParking>>> RedisCursors::told(std::string name, Deadline deadline) {
-  const auto reply = co_await run(kTold, {key(name, "told")}, {}, deadline);
+  const auto reply = co_await run(scripts::kTold, {key(name, "told")}, {}, deadline);
   if (!reply) co_return pass(reply);
   std::vector<ToldParking> all;
   for (const Reply& member : reply->elements) {
@@ -351,7 +248,7 @@ Task<Result<std::vector<ParkedDelivery>>> RedisCursors::list(std::string name,
                                                              std::string_view order,
                                                              std::size_t max, Deadline deadline) {
   const auto reply =
-      co_await run(kList, {key(name, order), key(name, "parked"), key(name, "redrive")},
+      co_await run(scripts::kList, {key(name, order), key(name, "parked"), key(name, "redrive")},
                    {std::to_string(max)}, deadline);
   if (!reply) co_return pass(reply);
   std::vector<ParkedDelivery> found;
@@ -376,14 +273,14 @@ Task<Result<std::vector<ParkedDelivery>>> RedisCursors::parked(std::string name,
 
 Task<Result<void>> RedisCursors::pause(std::string name, core::SubscriberPause pause,
                                        Deadline deadline) {
-  const auto reply =
-      co_await run(kPause, {key(name, "state")}, {pause.reason, micros(pause.at)}, deadline);
+  const auto reply = co_await run(scripts::kPause, {key(name, "state")},
+                                  {pause.reason, micros(pause.at)}, deadline);
   if (!reply) co_return pass(reply);
   co_return Result<void>{};
 }
 
 Task<Result<void>> RedisCursors::resume(std::string name, Deadline deadline) {
-  const auto reply = co_await run(kResume, {key(name, "state")}, {}, deadline);
+  const auto reply = co_await run(scripts::kResume, {key(name, "state")}, {}, deadline);
   if (!reply) co_return pass(reply);
   co_return Result<void>{};
 }
@@ -391,7 +288,7 @@ Task<Result<void>> RedisCursors::resume(std::string name, Deadline deadline) {
 Task<Result<std::uint64_t>> RedisCursors::redrive(std::string name,
                                                   std::optional<core::RecordId> id,
                                                   Deadline deadline) {
-  const auto reply = co_await run(kRedrive, {key(name, "order"), key(name, "redrive")},
+  const auto reply = co_await run(scripts::kRedrive, {key(name, "order"), key(name, "redrive")},
                                   id ? Words{id->str()} : Words{}, deadline);
   if (!reply) co_return pass(reply);
   co_return static_cast<std::uint64_t>(reply->integer);
@@ -399,8 +296,9 @@ Task<Result<std::uint64_t>> RedisCursors::redrive(std::string name,
 
 Task<Result<std::uint64_t>> RedisCursors::drop(std::string name, core::RecordId id,
                                                Deadline deadline) {
-  const auto reply = co_await run(
-      kDrop, {key(name, "parked"), key(name, "order"), key(name, "redrive")}, {id.str()}, deadline);
+  const auto reply =
+      co_await run(scripts::kDrop, {key(name, "parked"), key(name, "order"), key(name, "redrive")},
+                   {id.str()}, deadline);
   if (!reply) co_return pass(reply);
   co_return static_cast<std::uint64_t>(reply->integer);
 }

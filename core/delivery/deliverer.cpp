@@ -13,9 +13,6 @@ constexpr Duration kSaveEvery = 100ms;
 constexpr Duration kStoreTimeout = 10s;
 // After a failure of theirs.
 constexpr Duration kTroubleWait = 1s;
-// Beyond this many parked deliveries something is wrong with the subscriber, not with records.
-constexpr std::uint64_t kParkedMax = 10'000;
-
 }  // namespace
 
 Deliverer::Deliverer(Services services, Settings settings)
@@ -198,7 +195,7 @@ Task<> Deliverer::serve() {
 // When there may be something to do without anything else happening.
 SteadyTime Deliverer::next_step() const {
   if (course_.paused()) return SteadyTime::max();
-  SteadyTime first = course_.room() > 0 ? read_at_ : SteadyTime::max();
+  SteadyTime first = wants_more() ? read_at_ : SteadyTime::max();
   if (prepared_) return std::min(first, course_.wake());
   return course_.in_hand() > 0 ? std::min(first, prepare_at_) : first;
 }
@@ -213,6 +210,7 @@ Task<> Deliverer::prepare() {
     refusals_ = 0;
     co_return;
   }
+  services_.observer.on_failed(settings_.name, RecordId(), verdict);
   failed_at_ = services_.runtime.now();
   last_error_ = verdict.detail;
   if (!away_since_) {
@@ -225,8 +223,13 @@ Task<> Deliverer::prepare() {
       services_.runtime.steady_now() + std::max(wait, verdict.retry_after.value_or(Duration(0)));
 }
 
+// Not for each that is done: a page costs as much as some rows.
+bool Deliverer::wants_more() const {
+  return course_.room() >= (settings_.course.in_hand_max + 3) / 4;
+}
+
 Task<> Deliverer::refill() {
-  if (course_.room() == 0 || services_.runtime.steady_now() < read_at_) co_return;
+  if (!wants_more() || services_.runtime.steady_now() < read_at_) co_return;
   read_at_ = services_.runtime.steady_now() + settings_.poll;
   auto page = co_await services_.source.read(course_.read_to(), course_.room(), store_deadline());
   if (!page) {
@@ -260,124 +263,6 @@ Task<> Deliverer::take_redrives() {
     }
     if (course_.redrive(std::move(**delivery))) ++redriven_in_hand_;
   }
-}
-
-void Deliverer::start_turns() {
-  for (;;) {
-    const SteadyTime now = services_.runtime.steady_now();
-    const auto key = course_.next(now);
-    if (!key) return;
-    course_.start(*key, now);
-    services_.runtime.spawn(turn(*key));
-  }
-}
-
-Task<> Deliverer::turn(Course::Key key) {
-  const Delivery delivery = course_.delivery(key);
-  const SteadyTime began = services_.runtime.steady_now();
-  const Verdict verdict =
-      co_await services_.sender.send(delivery, delivery.due.front(), began + settings_.timeout);
-  const SteadyTime now = services_.runtime.steady_now();
-  const auto next = course_.ended(key, verdict, now, random());
-  note(delivery, verdict, now - began);
-  switch (next) {
-    case Course::Next::nothing:
-      break;
-    case Course::Next::finished:
-      co_await finish(key, delivery);
-      break;
-    case Course::Next::park:
-      co_await park(key, delivery, verdict);
-      break;
-    case Course::Next::pause:
-      pause(verdict.detail + "; it wants no more notices");
-      break;
-  }
-  changed_->notify_all();
-  progress_->notify_all();
-}
-
-void Deliverer::note(const Delivery& delivery, const Verdict& verdict, Duration took) {
-  if (verdict.kind == Verdict::Kind::delivered) {
-    ++delivered_;
-    delivered_at_ = services_.runtime.now();
-    services_.observer.on_delivered(settings_.name, took);
-  } else {
-    failed_at_ = services_.runtime.now();
-    last_error_ = verdict.detail;
-    services_.observer.on_failed(settings_.name, delivery.id, verdict);
-  }
-  if (course_.away() && !away_since_) {
-    away_since_ = services_.runtime.now();
-    services_.observer.on_away(settings_.name, &verdict);
-  } else if (!course_.away() && away_since_) {
-    away_since_.reset();
-    services_.observer.on_away(settings_.name, nullptr);
-  }
-}
-
-Task<> Deliverer::finish(Course::Key key, Delivery delivery) {
-  if (!key.redriven) {
-    services_.source.finished(delivery);
-    co_return;
-  }
-  ParkedDelivery parked;
-  parked.id = delivery.id;
-  if (delivery.parked) parked.parking = delivery.parked->parked_at;
-  const std::string name = parked.key();
-  co_await insist("removing a parked delivery", [this, name] {
-    return services_.cursors.unpark(settings_.name, fence_, name, store_deadline());
-  });
-  if (record_.parked > 0) --record_.parked;
-  end_redrive();
-}
-
-void Deliverer::end_redrive() {
-  --redriven_in_hand_;
-  if (record_.redriving > 0) --record_.redriving;
-  redrives_due_ = record_.redriving > redriven_in_hand_;
-}
-
-Task<> Deliverer::park(Course::Key key, Delivery delivery, Verdict verdict) {
-  ParkedDelivery parked;
-  parked.number = delivery.number;
-  parked.id = delivery.id;
-  for (const Event event : delivery.due) parked.due.emplace_back(to_string(event));
-  if (delivery.parked) parked.parking = delivery.parked->parked_at;
-  parked.reason = verdict.detail;
-  parked.attempts = course_.attempts(key);
-  parked.parked_at = services_.runtime.now();
-  const bool kept = co_await insist("parking a delivery", [this, parked] {
-    return services_.cursors.park(settings_.name, fence_, parked, store_deadline());
-  });
-  if (kept) {
-    services_.observer.on_parked(settings_.name, parked);
-    if (!key.redriven) {
-      services_.source.finished(delivery);
-      ++record_.parked;
-    }
-  }
-  if (key.redriven) end_redrive();
-  if (course_.parked(key) == Course::Next::pause) {
-    pause(std::to_string(settings_.course.pause_after) +
-          " deliveries in a row were refused and parked, the last because " + verdict.detail);
-  } else if (record_.parked >= kParkedMax) {
-    pause(std::to_string(record_.parked) + " deliveries are parked");
-  }
-}
-
-Task<bool> Deliverer::insist(std::string_view doing, std::function<Task<Result<void>>()> act) {
-  while (holds()) {
-    const auto done = co_await act();
-    if (done) co_return true;
-    trouble(doing, done.error());
-    if (done.error().code == Code::conflict) {
-      lose_lease();
-      break;
-    }
-    co_await services_.runtime.sleep(kTroubleWait);
-  }
-  co_return false;
 }
 
 // --- what is kept ---
@@ -435,10 +320,10 @@ Deliverer::State Deliverer::state() const {
     state.word = "unknown";
   } else if (course_.paused()) {
     state.word = "paused";
-  } else if (!mine) {
+  } else if (!holds()) {
     state.word = "standby";
   } else {
-    state.word = away_since_ ? "waiting" : "delivering";
+    state.word = away_since_ || !mine ? "waiting" : "delivering";
   }
   if (pause_wanted_) state.record.pause = pause_wanted_;
   return state;

@@ -85,6 +85,7 @@ class Deliverer {
   Task<> take_redrives();
   void end_redrive();
   void start_turns();
+  [[nodiscard]] bool wants_more() const;
   [[nodiscard]] SteadyTime next_step() const;
   Task<> turn(Course::Key key);
   void note(const Delivery& delivery, const Verdict& verdict, Duration took);

@@ -13,6 +13,7 @@ class DeliveryObserver {
  public:
   virtual ~DeliveryObserver() = default;
   virtual void on_delivered(const std::string& subscriber, Duration took) = 0;
+  // id: of the record; all zero where the permission to send was asked for.
   virtual void on_failed(const std::string& subscriber, const RecordId& id,
                          const delivery::Verdict& verdict) = 0;
   virtual void on_parked(const std::string& subscriber, const ParkedDelivery& delivery) = 0;

@@ -436,6 +436,58 @@ class Crashes(Subscribed):
         other.stop()
 
 
+SLOW_NAMES = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <netdb.h>
+#include <string.h>
+#include <unistd.h>
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **list) {
+  static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+  if (!real) real = dlsym(RTLD_NEXT, "getaddrinfo");
+  while (node && strcmp(node, "silent.example.com") == 0) sleep(1);
+  return real(node, service, hints, list);
+}
+"""
+
+
+class SilentNames(Subscribed):
+    """The name servers of one subscriber never answer."""
+
+    def test_a_name_that_is_never_found_holds_up_nobody(self):
+        compiler = harness.need_program("clang-19")
+        self.area = harness.Area("names")
+        self.addCleanup(self.area.remove)
+        library = self.area.file("names.so")
+        subprocess.run([compiler, "-shared", "-fPIC", "-o", library,
+                        self.area.write("names.c", SLOW_NAMES), "-ldl"], check=True, timeout=60)
+        receiver = webhooks.Receiver().start()
+        self.addCleanup(receiver.stop)
+        _, secret_file = webhooks.make_secret(self.area, "secret")
+        named = receiver.url("/named").replace("127.0.0.1", "localhost")
+        config = webhooks.configuration(self.area, [
+            {"name": "silent", "url": "http://silent.example.com/", "timeout": "1s",
+             "secret_files": {"one": secret_file}},
+            {"name": "named", "url": named, "secret_files": {"one": secret_file}}])
+        redis = harness.Redis(self.area)
+        self.addCleanup(redis.stop)
+        redis.start()
+        self.daybook = harness.Daybook(self.area, redis, environment={
+            "DAYBOOK_CONFIG": config, "LD_PRELOAD": library,
+            "ASAN_OPTIONS": "verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")})
+        self.addCleanup(self.daybook.kill)
+        self.daybook.start()
+        self.post(1)
+        status = self.wait_status("silent", state="waiting")
+        self.assertIn("gave no answer in time", status["last_error"]["detail"])
+        receiver.stop()   # its connection goes, and the next has to be looked up
+        receiver.start()
+        self.post(3)
+        self.wait_notices(receiver.path("/named"), 4)
+        self.wait_status("silent", state="waiting", lag=4)
+
+
 class OperatorsAndSettings(Subscribed):
     """Parked records, TLS, and what is wrong in a configuration."""
 
