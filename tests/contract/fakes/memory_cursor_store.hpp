@@ -168,7 +168,9 @@ class MemoryCursorStore final : public core::CursorStore {
     for (const auto& [key, delivery] : kept.parked) {
       if (!only_redriving || delivery.redriving) found.push_back(delivery);
     }
-    std::ranges::stable_sort(found, {}, &core::ParkedDelivery::number);
+    std::ranges::sort(found, {}, [](const core::ParkedDelivery& one) {
+      return std::pair(one.number, one.key());
+    });
     if (found.size() > max) found.resize(max);
     return found;
   }
