@@ -5,9 +5,9 @@
 
 #include "api/config_loader.hpp"
 #include "api/config_settings.hpp"
-#include "api/message_door.hpp"
 #include "api/config_tables.hpp"
 #include "api/memory_plan.hpp"
+#include "api/message_door.hpp"
 #include "api/record_context.hpp"
 #include "api/s3_settings.hpp"
 #include "core/text.hpp"

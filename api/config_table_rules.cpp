@@ -3,8 +3,8 @@
 #include <set>
 
 #include "api/config_tables.hpp"
-#include "api/subscriber_settings.hpp"
 #include "api/poller_settings.hpp"
+#include "api/subscriber_settings.hpp"
 #include "io/http_client.hpp"
 
 namespace daybook::api {

@@ -69,10 +69,10 @@ namespace {
 io::HttpAnswer make_problem(int status, std::string_view code, std::string_view detail,
                             std::uint32_t retry_after, const ProblemMembers& members = {}) {
   boost::json::object body = {{"type", "urn:daybook:problem:" + std::string(code)},
-                                    {"title", core::http::reason_phrase(status)},
-                                    {"status", status},
-                                    {"code", code},
-                                    {"detail", detail}};
+                              {"title", core::http::reason_phrase(status)},
+                              {"status", status},
+                              {"code", code},
+                              {"detail", detail}};
   for (const auto& [name, value] : members) body[name] = value;
   io::HttpAnswer answer = json_answer(status, boost::json::serialize(body) + "\n");
   answer.fields = {};

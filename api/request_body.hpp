@@ -57,10 +57,10 @@ class RequestBody final : public RecordSource {
   core::http::Coding coding_ = core::http::Coding::identity;
   std::unique_ptr<core::http::ContentDecoder> decoder_;
   std::optional<Digest> digest_;  // until it was judged
-  core::ByteVector input_;  // coded bytes
-  core::Bytes rest_;        // of them: not decoded yet
-  bool ended_ = false;      // all coded bytes have come
-  bool more_ = false;       // the decoder may have more without further input
+  core::ByteVector input_;        // coded bytes
+  core::Bytes rest_;              // of them: not decoded yet
+  bool ended_ = false;            // all coded bytes have come
+  bool more_ = false;             // the decoder may have more without further input
   std::uint64_t coded_ = 0;
   std::uint64_t decoded_ = 0;
 };

@@ -144,8 +144,8 @@ Task<int> Routes::dispatch(io::HttpExchange& exchange, const Route& route, std::
   const bool read = head.method == "GET" || head.method == "HEAD";
   const bool write = head.method == "POST";
   const bool acts = route.page == Page::replay || route.page == Page::drop ||
-                    route.page == Page::subscriber_action ||
-                    route.page == Page::reset_poller || (route.page == Page::hold && write);
+                    route.page == Page::subscriber_action || route.page == Page::reset_poller ||
+                    (route.page == Page::hold && write);
   const bool door = route.page == Page::batch || (route.page == Page::messages && !read);
   if (door || (!(read && !acts) && !(write && acts))) {
     const bool takes_none = (door || route.page == Page::records) && write;

@@ -8,8 +8,8 @@
 #include "api/metrics.hpp"
 #include "api/node.hpp"
 #include "api/records.hpp"
-#include "api/subscribers.hpp"
 #include "api/records_door.hpp"
+#include "api/subscribers.hpp"
 #include "io/http_server.hpp"
 
 namespace daybook::api {

@@ -178,6 +178,13 @@ Result<void> Server::open() {
   if (!objects) return pass(std::move(objects));
   objects_ = std::move(*objects);
   if (auto fits = check_metadata_schema(config_); !fits) return fits;
+  if (!config_.transforms.empty()) {
+    // Better no start than records whose attributes were to be hidden and are not.
+    return core::fail(
+        core::Code::unsupported, core::Origin::self, core::Retry::never,
+        config_.transforms.front().where +
+            ": this version does not apply transforms yet; remove the [[transform]] tables.");
+  }
   auto metadata = open_metadata_store(config_, runtime_, metadata_writer_, metadata_reader_);
   if (!metadata) return pass(std::move(metadata));
   metadata_ = std::move(*metadata);
