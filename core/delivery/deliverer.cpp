@@ -240,7 +240,7 @@ Task<> Deliverer::refill() {
   if (page->more) read_at_ = {};
   if (page->missed > 0) services_.observer.on_missed(settings_.name, page->missed);
   for (Delivery& delivery : page->deliveries) course_.add(std::move(delivery));
-  if (!page->deliveries.empty()) progress_->notify_all();
+  if (services_.source.unsaved(course_.cursor())) progress_->notify_all();
 }
 
 Task<> Deliverer::take_redrives() {

@@ -43,6 +43,7 @@ class Delivering : public testing::Test {
   Deliverer::Settings settings(const std::string& node, const std::string& run) const {
     Deliverer::Settings made = deliverer_settings(node, run);
     made.course.parallel = parallel_;
+    made.course.pause_after = pause_after_;
     return made;
   }
   void run_until_accepted(std::size_t count) {
@@ -69,6 +70,7 @@ class Delivering : public testing::Test {
   DeliveryNotes notes_;
   FeedSource::Settings feed_{.name = "billing", .events = {Event::final}, .filter = {}};
   std::size_t parallel_ = 1;
+  std::uint32_t pause_after_ = 3;
   core::RecordIdGenerator ids_;
   int published_ = 0;
   std::vector<std::unique_ptr<DeliveryNode>> nodes_;
@@ -108,6 +110,7 @@ TEST_F(Delivering, a_subscriber_that_is_away_for_a_day_gets_everything_once_when
   start();
   runtime_.run_for(12h);
   publish(10);
+  nodes_[0]->source.set_last(40);
   runtime_.run_for(12h);
   EXPECT_TRUE(receiver_.accepted.empty());
   EXPECT_LT(receiver_.attempts, 5000);  // full jitter up to a minute
@@ -182,6 +185,7 @@ TEST_F(Delivering, many_parked_deliveries_are_all_redriven) {
   receiver_.answer = [&mended](const Delivery& delivery, Event) {
     return delivery.number % 2 == 0 && !mended ? verdict(Kind::failed, "status_4xx") : Verdict{};
   };
+  pause_after_ = 0;
   publish(60);
   start();
   run_until_accepted(30);
@@ -318,7 +322,7 @@ TEST_F(Delivering, without_the_cursor_store_it_stops_before_its_lease_ends_and_g
   EXPECT_EQ(distinct.size(), 200);
 }
 
-TEST_F(Delivering, a_store_that_was_emptied_costs_no_repetition_while_the_process_lives) {
+TEST_F(Delivering, a_store_that_was_emptied_repeats_nothing_that_this_process_had_saved) {
   publish(10);
   start();
   run_until_accepted(10);
@@ -327,7 +331,10 @@ TEST_F(Delivering, a_store_that_was_emptied_costs_no_repetition_while_the_proces
   publish(5);
   run_until_accepted(15);
   runtime_.run_for(1min);
-  EXPECT_EQ(receiver_.accepted.size(), 15);
+  EXPECT_LE(receiver_.accepted.size(), 20);
+  for (std::size_t i = 15; i < receiver_.accepted.size(); ++i) {
+    EXPECT_GT(std::stoi(receiver_.accepted[i]), 10);
+  }
   expect_saved(15);
 }
 
