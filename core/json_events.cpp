@@ -1,12 +1,7 @@
 #include "core/json_events.hpp"
 
-#include <bit>
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 #include "core/check.hpp"
+#include "core/json_bytes.hpp"
 #include "core/text.hpp"
 
 namespace daybook::core {
@@ -17,34 +12,6 @@ bool is_space(char c) {
 }
 bool is_digit(char c) {
   return c >= '0' && c <= '9';
-}
-
-// Bytes that a string may hold and that mean nothing but themselves.
-constexpr std::array<bool, 256> kPlain = [] {
-  std::array<bool, 256> plain{};
-  for (std::size_t c = 0x20; c < 0x80; ++c) plain[c] = c != '"' && c != '\\';
-  return plain;
-}();
-
-// How many plain bytes there are before the first other one. Most bytes of most texts are.
-std::size_t plain_bytes(const char* data, std::size_t size) {
-  std::size_t at = 0;
-#ifdef __SSE2__
-  // Compared as signed bytes, whatever is not ASCII is below a space, as control characters are.
-  const __m128i space = _mm_set1_epi8(0x20);
-  const __m128i quote = _mm_set1_epi8('"');
-  const __m128i backslash = _mm_set1_epi8('\\');
-  for (; at + sizeof(__m128i) <= size; at += sizeof(__m128i)) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(data + at));
-    const __m128i other =
-        _mm_or_si128(_mm_cmplt_epi8(bytes, space),
-                     _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)));
-    const auto found = static_cast<unsigned>(_mm_movemask_epi8(other));
-    if (found != 0) return at + static_cast<std::size_t>(std::countr_zero(found));
-  }
-#endif
-  while (at < size && kPlain[static_cast<unsigned char>(data[at])]) ++at;
-  return at;
 }
 
 std::string_view literal_of(char type) {
@@ -180,7 +147,8 @@ JsonEvents::Step JsonEvents::on_value(char c, JsonEvent& event) {
   type_ = c == '-' || is_digit(c) ? '0' : c;
   event = {JsonEvent::Kind::begin, type_, static_cast<std::uint32_t>(depth_), offset()};
   ++at_;
-  return depth_ <= watched_depth_ ? Step::event : Step::more;
+  if (depth_ <= watched_depth_) return Step::event;
+  return state_ == State::string && at_ < size_ ? on_string(event) : Step::more;
 }
 
 JsonEvents::Step JsonEvents::open(char type, JsonEvent& event) {
@@ -250,7 +218,12 @@ void JsonEvents::keep_key(std::size_t from) {
 JsonEvents::Step JsonEvents::on_string(JsonEvent& event) {
   if (owes_low_half_ && data_[at_] != '\\') return wrong("half of a surrogate pair");
   const std::size_t from = at_;
-  at_ += plain_bytes(data_ + at_, size_ - at_);
+  for (std::size_t wide = 1; wide != 0;) {
+    at_ += plain_bytes(data_ + at_, size_ - at_);
+    const std::size_t before = at_;
+    while ((wide = wide_bytes(data_ + at_, size_ - at_)) != 0) at_ += wide;
+    wide = at_ - before;
+  }
   keep_key(from);
   if (at_ == size_) return Step::more;
   const auto c = static_cast<unsigned char>(data_[at_]);
@@ -263,6 +236,11 @@ JsonEvents::Step JsonEvents::on_string(JsonEvent& event) {
     return Step::more;
   }
   if (!in_key_) return end_value(offset(), event);
+  if (depth_ > watched_depth_ && at_ < size_ && data_[at_] == ':') {
+    ++at_;
+    state_ = State::value;
+    return Step::more;
+  }
   state_ = State::colon;
   event = {JsonEvent::Kind::key, '"', static_cast<std::uint32_t>(depth_), offset()};
   return depth_ <= watched_depth_ ? Step::event : Step::more;
