@@ -53,7 +53,7 @@ std::uint64_t client_memory_max(const core::Config& config) {
   const std::uint64_t wanted =
       config.ingest_client_memory_max == 0 ? all / 2 : config.ingest_client_memory_max;
   const std::uint64_t largest =
-      upload_memory(config.ingest_body_bytes_max) + core::limits::kCodingWindowMax + core::MiB;
+      upload_memory(2 * config.ingest_body_bytes_max) + core::limits::kCodingWindowMax + core::MiB;
   return std::min(all, std::max(wanted, largest));
 }
 
@@ -93,10 +93,10 @@ void Admission::Ticket::give_back() {
   admission_ = nullptr;
 }
 
-Task<Result<void>> Admission::admit(std::optional<std::uint64_t> bytes_max, std::string peer,
-                                    core::SteadyTime began, Ticket& ticket) {
+Task<Result<void>> Admission::admit(std::optional<std::uint64_t> bytes_max, std::uint64_t beside,
+                                    std::string peer, core::SteadyTime began, Ticket& ticket) {
   const std::uint64_t body = bytes_max.value_or(core::limits::kBlockBytes);
-  const std::uint64_t want = upload_memory(body);
+  const std::uint64_t want = upload_memory(body) + beside;
   const core::Deadline deadline = began + config_.ingest_admission_wait;
   if (auto room = buffer_has_room(body); !room) co_return room;
   std::shared_ptr<core::Budget> client;

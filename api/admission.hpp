@@ -57,11 +57,11 @@ class Admission {
   };
 
   // Fills the ticket, or says which room is missing after waiting until the deadline. bytes_max: of
-  // the payload; nullopt = it is charged as it comes. began: since when the request asks.
-  core::Task<core::Result<void>> admit(std::optional<std::uint64_t> bytes_max, std::string peer,
-                                       core::SteadyTime began, Ticket& ticket);
-  // More bytes of a payload whose size nobody knows are to come; without waiting. beside: memory
-  // that what they come from takes.
+  // the payload; nullopt = it is charged as it comes. beside: memory that what it comes from takes.
+  // began: since when the request asks.
+  core::Task<core::Result<void>> admit(std::optional<std::uint64_t> bytes_max, std::uint64_t beside,
+                                       std::string peer, core::SteadyTime began, Ticket& ticket);
+  // More bytes of a payload whose size nobody knows are to come; without waiting.
   core::Result<void> grow(Ticket& ticket, std::uint64_t body_bytes, std::uint64_t beside);
 
   // Whether Redis's memory takes this body beside all that were admitted and are not appended yet.
@@ -89,7 +89,7 @@ class Admission {
 [[nodiscard]] std::uint64_t upload_memory(std::uint64_t size);
 
 // What one client address may hold: ingest.client_memory_max, or half of all; always enough for one
-// largest payload, coded with the largest window.
+// largest payload, as base64 in a message, coded with the largest window.
 [[nodiscard]] std::uint64_t client_memory_max(const core::Config& config);
 
 }  // namespace daybook::api

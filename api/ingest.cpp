@@ -153,7 +153,7 @@ Task<Result<void>> Ingest::admit(Upload& upload, RecordSource& source) {
   if (auto sound = co_await services_.ladder.open(); !sound) co_return sound;
   // A body that dribbles in holds no memory and takes nobody's turn before its beginning is there.
   if (auto begun = co_await source.arrives(kBodyBeginBytes); !begun) co_return begun;
-  co_return co_await admission_.admit(source.bytes_max(), upload.peer,
+  co_return co_await admission_.admit(source.bytes_max(), source.memory(), upload.peer,
                                       services_.runtime.steady_now(), upload.ticket);
 }
 

@@ -56,8 +56,8 @@ Task<Result<std::vector<Deposited>>> Ingest::accept_together(const Together& tog
   }
   if (auto open = services_.admission(); !open) co_return pass(open);
   if (auto sound = co_await services_.ladder.open(); !sound) co_return pass(sound);
-  if (auto admitted = co_await admission_.admit(bytes, upload.peer, services_.runtime.steady_now(),
-                                                upload.ticket);
+  if (auto admitted = co_await admission_.admit(bytes, 0, upload.peer,
+                                                services_.runtime.steady_now(), upload.ticket);
       !admitted) {
     co_return pass(admitted);
   }

@@ -2,6 +2,7 @@
 // it is refused, the message as it came. A part of message_source.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "api/message_source.hpp"
 #include "api/record_context.hpp"
@@ -80,10 +81,15 @@ class MessageSource::Again final : public RecordSource {
     core::JsonBase64::Unfinished left;
     if (end && payload) left = payload->unfinished();
     bytes_ += end ? std::string_view(left.bytes) : core::as_text(*block);
-    const std::size_t whole = is_base64(payload) && !end ? bytes_.size() / 3 * 3 : bytes_.size();
-    const std::string_view ready = std::string_view(bytes_).substr(0, whole);
-    text_ = is_base64(payload) ? core::to_base64(core::as_bytes(ready)) : std::string(ready);
-    bytes_.erase(0, whole);
+    if (is_base64(payload)) {
+      co_await message_.services_.workers.run([&] {
+        const std::size_t whole = end ? bytes_.size() : bytes_.size() / 3 * 3;
+        text_ = core::to_base64(core::as_bytes(std::string_view(bytes_).substr(0, whole)));
+        bytes_.erase(0, whole);
+      });
+    } else {
+      text_ = std::exchange(bytes_, {});
+    }
     if (end) {
       text_ += left.text;
       // Its last quote was read and is not among the payload's bytes.

@@ -263,6 +263,10 @@ class Refusals(MessageTest):
                 self.assert_kept(answer, body)
             body = (good[:end - 1] + good[end:]).encode()
             self.assert_kept(self.assert_refused(body, f"byte {end - 1}: ", "padding"), body)
+            text = '"data:image\\/png;base64,' + quoted(payload)[1:-9] + '!AAAAAAA"'
+            body = document("bad64", text, first)
+            at = body.index(b"!")
+            self.assert_kept(self.assert_refused(body, f"byte {at}: "), body)
             body = document("bad64", '{"a": "AAAA"}', first, payloadEncoding="base64")
             self.assert_kept(self.assert_refused(body, "must be a string"), body)
 
