@@ -56,8 +56,10 @@ Task<Result<Records::Found>> Records::find(std::string id) {
   }
   // Twice, because the record may move from the buffer to the metadata store between the looks.
   for (int look = 0; look < 2; ++look) {
+    // Asked first: it may be released, and in nobody's hands, when the answers are there.
+    const bool archived = has_object(*parsed);
     auto row = co_await services_.metadata.find(*parsed, deadline());
-    if (row && *row) co_return Found{std::move(**row), true, false, false, {}};
+    if (row && *row) co_return Found{.row = std::move(**row), .indexed = true, .dropped = {}};
     auto spooled = co_await find_spooled(*parsed);
     if (!spooled) co_return pass(std::move(spooled));
     if (*spooled) co_return std::move(**spooled);
@@ -69,6 +71,7 @@ Task<Result<Records::Found>> Records::find(std::string id) {
       found.row.stored_size = (*head)->entry.stored_size;
       found.row.position = (*head)->entry.position;
       found.parked = (*head)->state == core::BufferState::parked;
+      found.archived = archived;
       co_return found;
     }
     // "Not here" must not be said while one of the two places cannot be asked.
@@ -107,15 +110,18 @@ Task<Result<std::optional<Records::Found>>> Records::find_spooled(core::RecordId
   co_return std::optional(std::move(found));
 }
 
+bool Records::has_object(const core::RecordId& id) const {
+  if (services_.pipeline == nullptr) return false;
+  const std::string_view stage = services_.pipeline->stage_of(id);
+  return stage == "index" || stage == "release";
+}
+
 std::string Records::state_of(const Found& found) const {
   if (found.indexed) return found.row.state;
   if (found.spooled) return "spooled";
   if (found.parked) return "parked";
   if (found.dropped) return "dropped";
-  const core::pipeline::Pipeline* pipeline = services_.pipeline;
-  const std::string_view stage =
-      pipeline != nullptr ? pipeline->stage_of(found.row.envelope.id) : std::string_view();
-  return stage == "index" || stage == "release" ? "archived" : "buffered";
+  return found.archived || has_object(found.row.envelope.id) ? "archived" : "buffered";
 }
 
 // Asked again and again: the record may be in another process's hands.

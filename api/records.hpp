@@ -57,6 +57,7 @@ class Records {
     bool indexed = false;
     bool parked = false;
     bool spooled = false;
+    bool archived = false;  // this process's pipeline had its object when the look began
     std::optional<core::DroppedRecord> dropped;  // then row holds the id only
   };
   core::Task<core::Result<Found>> find(std::string id);
@@ -66,6 +67,7 @@ class Records {
   // The row of a record that has an object; in_flight where it has none yet.
   core::Task<core::Result<core::MetadataRow>> stored_row(std::string id);
   core::Task<core::Result<core::DroppedRecord>> account_for(core::RecordId id);
+  [[nodiscard]] bool has_object(const core::RecordId& id) const;
   [[nodiscard]] std::string state_of(const Found& found) const;
   core::Task<core::Result<core::ByteVector>> read_stored(const Found& found, std::uint64_t offset,
                                                          std::uint64_t length);

@@ -85,23 +85,26 @@ def measure(tries, workers, one):
 class FullServer:
     """A server whose memory is held by silent uploads, so that it refuses what comes behind."""
 
-    def __init__(self, area, redis, client_memory, name):
+    def __init__(self, area, redis, memory, client_memory, name, uploads):
         self.daybook = harness.Daybook(area, redis, {
-            "ingest.memory_max": "16MiB", "ingest.client_memory_max": client_memory,
+            "ingest.memory_max": memory, "ingest.client_memory_max": client_memory,
             "ingest.admission_wait": "0ms", "server.body_idle_timeout": "10m",
             "server.body_timeout": "1h", "server.body_rate_min": "0B"}, name=name)
-        self.holder = None
+        self.uploads = uploads
+        self.holders = []
 
     def start(self):
         self.daybook.start()
-        self.holder = client.Connection(self.daybook.port)
-        self.holder.send_head("POST", "/v1/records", "Content-Length: 8000000",
-                              "Expect: 100-continue")
-        assert self.holder.read_answer(interim=True).status == 100
+        for size in self.uploads:
+            holder = client.Connection(self.daybook.port)
+            holder.send_head("POST", "/v1/records", f"Content-Length: {size}", "Expect: 100-continue")
+            assert holder.read_answer(interim=True).status == 100
+            self.holders.append(holder)
         return self
 
     def stop(self):
-        self.holder.close()
+        for holder in self.holders:
+            holder.close()
         self.daybook.stop()
 
 
@@ -110,8 +113,9 @@ def run(tries, workers=8, report=print):
     area = harness.Area("refusal")
     redis = harness.Redis(area).start()
     plain = harness.Daybook(area, redis, name="plain").start()
-    crowded = FullServer(area, redis, "16MiB", "crowded").start()
-    greedy = FullServer(area, redis, "1B", "greedy").start()
+    crowded = FullServer(area, redis, "16MiB", "16MiB", "crowded", [8_000_000]).start()
+    # One address may always have what the largest coded upload takes, 29 MiB.
+    greedy = FullServer(area, redis, "64MiB", "1B", "greedy", [8_000_000, 8_000_000]).start()
     full = harness.Daybook(area, redis, {"node.disk_reserve": "900000GiB"}, name="full")
     full.start(wait_ready=False)
     full.wait_check("disk", False)

@@ -170,7 +170,8 @@ class WhatIsWrong(Pollers):
         self.assertEqual(len([name for name in os.listdir(folder) if name.endswith(".zst")]), 2)
         listed = subprocess.run([harness.binary(), "salvage", "list", "--json", "--set",
                                  f"node.data_dir={self.daybook.data_dir}"],
-                                capture_output=True, text=True, check=True).stdout
+                                capture_output=True, text=True, check=True,
+                                env=harness.clean_environment()).stdout
         self.assertIn("its id: it is null", listed)
         self.assertIn("larger than 2KiB", listed)
         self.assertEqual(metric(self.port, "daybook_poller_records_total", outcome="set_aside"), 2)
@@ -213,7 +214,7 @@ class WhatIsWrong(Pollers):
                 ({"url": "https://user:SESAME@h/"}, "credentials do not belong here")):
             file = self.area.write("bad.toml", self.poller(source, **fields))
             run = subprocess.run([harness.binary(), "config", "--check", "--config", file],
-                                 capture_output=True, text=True)
+                                 capture_output=True, text=True, env=harness.clean_environment())
             self.assertEqual(run.returncode, 1, fields)
             self.assertIn(words, run.stderr)
             self.assertRegex(run.stderr, r"bad\.toml:\d+: ")

@@ -108,11 +108,14 @@ class HttpServer : public ::testing::Test {
                  .body_timeout = 2s,
                  .write_timeout = 5s};
   }
-  void TearDown() override {
+  void TearDown() override { stop(); }
+
+  void stop() {
     if (!server_) return;
     server_->close();
     EXPECT_TRUE(run_on_io(runtime_, server_->drained(std::chrono::steady_clock::now() + 15s)));
     EXPECT_EQ(server_->connections(), 0u);
+    server_.reset();
   }
 
   void start() {
@@ -327,7 +330,7 @@ TEST_F(HttpServer, ends_a_stream_whose_client_takes_nothing_in_time_and_at_once_
     EXPECT_FALSE(answer.ends_with("0\r\n\r\n"));
   });
   run_until_connections(0);
-  server_.reset();
+  stop();
   settings_.write_timeout = 60s;
   start();
   RawClient stuck(port());
