@@ -39,15 +39,15 @@ core::Result<Url> parse_url(std::string_view text) {
   const std::size_t path_start = std::min(rest.find_first_of("/?#"), rest.size());
   const std::string_view authority = rest.substr(0, path_start);
   std::string_view path = rest.substr(path_start);
-  if (!is_visible_ascii(rest)) return bad("it holds a space or a character that must be encoded");
-  if (path.find_first_of("?#") != std::string_view::npos)
-    return bad("'?' and '#' mean nothing here");
   if (authority.find('@') != std::string_view::npos) {
     // Without the text: what stands before the @ is shown to nobody.
     return core::fail(core::Code::invalid_argument, core::Origin::self, core::Retry::never,
                       "credentials do not belong here: write " + scheme + "://" +
                           std::string(authority.substr(authority.rfind('@') + 1)));
   }
+  if (!is_visible_ascii(rest)) return bad("it holds a space or a character that must be encoded");
+  if (path.find_first_of("?#") != std::string_view::npos)
+    return bad("'?' and '#' mean nothing here");
   if (authority.empty() || !core::http::is_authority(authority)) return bad("the host is missing");
 
   const std::size_t bracket = authority.rfind(']');
