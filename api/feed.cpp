@@ -233,7 +233,8 @@ Task<Result<Feed::Batch>> Feed::next_batch(std::shared_ptr<const FeedRequest> re
   std::uint64_t looked_at = 0;
   for (bool full = false; !full && !batch.at_end && looked_at < kLookedAtMost;) {
     const auto missing = static_cast<std::uint32_t>(request->limit - batch.entries);
-    const std::uint32_t asked = std::min(missing, kReadAtOnce);
+    const std::uint32_t asked =
+        request->filter.empty() ? std::min(missing, kReadAtOnce) : kReadAtOnce;
     const std::uint64_t last = tail_.last();
     const auto entries = from_tail ? co_await tail_.read(batch.after, asked, deadline())
                                    : co_await tail_.read_store(batch.after, asked, deadline());

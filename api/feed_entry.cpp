@@ -1,7 +1,7 @@
 #include "api/feed_entry.hpp"
 
 #include <algorithm>
-#include <array>
+#include <numeric>
 #include <utility>
 
 #include <boost/json.hpp>
@@ -9,7 +9,7 @@
 
 #include "core/frame.hpp"
 #include "core/limits.hpp"
-#include "core/sealed_object.hpp"
+#include "core/segment.hpp"
 #include "core/text.hpp"
 
 namespace daybook::api {
@@ -70,6 +70,10 @@ void append_escaped(std::string& text, std::string_view bytes) {
 
 std::string href_of(const core::RecordId& id) {
   return "{\"href\":\"/v1/records/" + id.str() + "/payload\"";
+}
+
+std::uint64_t frames_length(const core::Envelope& envelope) {
+  return std::accumulate(envelope.frames.begin(), envelope.frames.end(), std::uint64_t{0});
 }
 
 // The frames of a stored object's data, one after the other.
@@ -163,24 +167,34 @@ Task<Result<std::string>> FeedEntries::payload_json(std::shared_ptr<const TailEn
     text += "," + *member;
   }
   if (wish.form == FeedPayload::link) {
-    const auto link = co_await objects_.link(row.object_key, row.object_version, link_valid_,
-                                             runtime_.steady_now() + kReadTimeout);
-    if (!link && link.error().code != Code::unsupported) co_return pass(link);
-    if (link) {
-      text += ",\"link\":" +
-              json::serialize(json::object{{"url", link->url},
-                                           {"expires_at", core::format_time(link->expires_at)},
-                                           {"content_encoding", "zstd"},
-                                           {"size", row.stored_size}});
-    }
+    auto link = co_await link_json(entry);
+    if (!link) co_return link;
+    text += *link;
   }
   co_return text + "}";
 }
 
+// Of a segment only the record's own frames: the other records are not for whoever has the link.
+Task<Result<std::string>> FeedEntries::link_json(std::shared_ptr<const TailEntry> entry) {
+  const core::MetadataRow& row = entry->row();
+  const core::ByteRange frames{row.data_offset, frames_length(row.envelope)};
+  const bool shared = core::segment_of_key(row.object_key).has_value();
+  const auto link = co_await objects_.link(row.object_key, row.object_version,
+                                           shared ? std::optional(frames) : std::nullopt,
+                                           link_valid_, runtime_.steady_now() + kReadTimeout);
+  if (!link && link.error().code == Code::unsupported) co_return std::string();
+  if (!link) co_return pass(link);
+  json::object description = {{"url", link->url},
+                              {"expires_at", core::format_time(link->expires_at)},
+                              {"content_encoding", "zstd"},
+                              {"size", shared ? frames.length : row.stored_size}};
+  if (shared) description["headers"] = json::object{{"Range", link->range}};
+  co_return ",\"link\":" + json::serialize(description);
+}
+
 Task<Result<std::string>> FeedEntries::inlined(std::shared_ptr<const TailEntry> entry) {
   const core::MetadataRow& row = entry->row();
-  std::uint64_t length = 0;
-  for (const std::uint32_t frame : row.envelope.frames) length += frame;
+  const std::uint64_t length = frames_length(row.envelope);
   Result<core::ByteVector> stored;
   if (length != 0) {
     stored = co_await objects_.get(row.object_key, core::ByteRange{row.data_offset, length},

@@ -4,7 +4,9 @@
 //     "text":"…"                             with payload=inline, where the payload is UTF-8
 //     "base64":"…"                           and where it is not
 //     "omitted":"…"                          why it is not inline although that was asked for
-//     "link":{"url":"…","expires_at":"…","content_encoding":"zstd","size":…}}}    with payload=link
+//     "link":{"url":"…","expires_at":"…","content_encoding":"zstd","size":…,    with payload=link
+//             "headers":{"Range":"bytes=…"}}}}   to send along, where an object holds several
+//             records
 //
 // I/O thread only; bytes are worked on by the workers.
 #pragma once
@@ -37,6 +39,7 @@ class FeedEntries {
  private:
   core::Task<core::Result<std::string>> payload_json(std::shared_ptr<const TailEntry> entry,
                                                      PayloadWish wish);
+  core::Task<core::Result<std::string>> link_json(std::shared_ptr<const TailEntry> entry);
   core::Task<core::Result<std::string>> inlined(std::shared_ptr<const TailEntry> entry);
 
   core::Runtime& runtime_;

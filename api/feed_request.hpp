@@ -28,6 +28,9 @@ struct FeedFilter {
   std::vector<std::string> tenants, sources, types, subjects;
 
   [[nodiscard]] bool fits(const core::Envelope& envelope) const;
+  [[nodiscard]] bool empty() const {
+    return tenants.empty() && sources.empty() && types.empty() && subjects.empty();
+  }
 };
 
 enum class FeedPayload { reference, inlined, link };

@@ -142,6 +142,7 @@ std::string S3Store::path_of(const std::string& key) const {
 }
 
 core::Task<Result<core::ObjectLink>> S3Store::link(std::string key, std::string version,
+                                                   std::optional<core::ByteRange> range,
                                                    core::Duration valid, core::Deadline deadline) {
   namespace sigv4 = core::sigv4;
   auto sound = check_s3_key(key);
@@ -156,15 +157,21 @@ core::Task<Result<core::ObjectLink>> S3Store::link(std::string key, std::string 
       std::min(std::chrono::duration_cast<std::chrono::seconds>(valid), kLinkLongest);
   sigv4::Request request{"GET", path_of(key), {}, {{"Host", host_}}};
   if (!version.empty()) request.query.emplace_back("versionId", version);
+  core::ObjectLink link;
+  if (range) {
+    link.range = "bytes=" + std::to_string(range->offset) + "-" +
+                 std::to_string(range->offset + range->length - 1);
+    request.headers.emplace_back("Range", link.range);
+  }
   auto query = request.query;
   const sigv4::Scope scope{settings_.region, "s3", with->time};
   for (auto& added : sigv4::presign(request, with->keys, scope, seconds)) {
     query.push_back(std::move(added));
   }
-  co_return core::ObjectLink{(url_.https ? "https://" : "http://") + host_ +
-                                 sigv4::canonical_uri(request.path) + "?" +
-                                 sigv4::canonical_query(query),
-                             with->time + seconds};
+  link.url = (url_.https ? "https://" : "http://") + host_ + sigv4::canonical_uri(request.path) +
+             "?" + sigv4::canonical_query(query);
+  link.expires_at = with->time + seconds;
+  co_return link;
 }
 
 core::Task<Result<io::HttpResponse>> S3Store::send(Call call, core::Deadline deadline) {

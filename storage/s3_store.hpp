@@ -86,8 +86,9 @@ class S3Store final : public core::ObjectStore {
   // the request for a PUT of the object, and lose its bytes.
   core::Task<core::Result<void>> hold(std::string key, std::string version, bool on,
                                       core::Deadline deadline) override;
-  // A presigned GET; for the largest time S3 knows, seven days.
+  // A presigned GET, for seven days at most, as S3 wants it. A range is a signed header.
   core::Task<core::Result<core::ObjectLink>> link(std::string key, std::string version,
+                                                  std::optional<core::ByteRange> range,
                                                   core::Duration valid,
                                                   core::Deadline deadline) override;
   // Aborts multipart uploads below the prefix that were begun more than a day ago.

@@ -19,7 +19,8 @@ Task<Result<void>> ObjectStore::hold(std::string, std::string, bool, Deadline) {
   co_return has_no_locks();
 }
 
-Task<Result<ObjectLink>> ObjectStore::link(std::string, std::string, Duration, Deadline) {
+Task<Result<ObjectLink>> ObjectStore::link(std::string, std::string, std::optional<ByteRange>,
+                                           Duration, Deadline) {
   co_return fail(Code::unsupported, Origin::object_store, Retry::never,
                  "This object store has no URLs; archive.kind = \"s3\" has them.");
 }

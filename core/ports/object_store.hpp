@@ -58,9 +58,10 @@ struct ObjectLock {
   bool held = false;  // a legal hold is on it, with or without retention
 };
 
-// Where anybody may GET one object for a while, without keys.
+// Where anybody may GET one object, or a part of it, for a while, without keys.
 struct ObjectLink {
   std::string url;
+  std::string range;  // "bytes=17-4711": the Range header to send along; empty: none
   WallTime expires_at{};
 };
 
@@ -99,9 +100,10 @@ class ObjectStore {
   virtual Task<Result<ObjectLock>> lock_of(std::string key, std::string version, Deadline deadline);
   // Sets or releases a legal hold; doing it twice is doing it once.
   virtual Task<Result<void>> hold(std::string key, std::string version, bool on, Deadline deadline);
-  // An empty version is the newest. A store that is not reached by URL: Code::unsupported. Whether
-  // there is such an object is not looked at.
-  virtual Task<Result<ObjectLink>> link(std::string key, std::string version, Duration valid,
+  // An empty version is the newest; with a range, the link opens nothing else. A store that is not
+  // reached by URL: Code::unsupported. Whether there is such an object is not looked at.
+  virtual Task<Result<ObjectLink>> link(std::string key, std::string version,
+                                        std::optional<ByteRange> range, Duration valid,
                                         Deadline deadline);
   // Removes what writers that died long ago left behind; returns how many things.
   virtual Task<Result<std::uint64_t>> clean_up(Deadline deadline);

@@ -286,6 +286,17 @@ class Troubles(unittest.TestCase):
             self.assertEqual([entry["sequence"] for entry in feed.entries(port, path)],
                              [4, 5, 6, 7, 8], path)
 
+    def test_payloads_of_records_that_share_an_object_come_inline(self):
+        self.daybook.stop()
+        self.daybook.settings.update({"archive.layout": "segment", "archive.segment_age": "200ms"})
+        self.daybook.start()
+        port = self.daybook.port
+        sent = {post(port, b"line %d\n" % number)["id"]: f"line {number}\n" for number in range(9)}
+        feed.wait_for(port, 9)
+        found = feed.entries(port, "/v1/feed?payload=inline")
+        self.assertLess(len({entry["record"]["object"]["key"] for entry in found}), 9)
+        self.assertEqual({entry["record"]["id"]: entry["payload"]["text"] for entry in found}, sent)
+
     def test_streams_and_polls_end_when_daybook_is_stopped(self):
         stream = feed.Curl(f"{self.daybook.url}/v1/feed")
         self.addCleanup(stream.stop)

@@ -119,6 +119,20 @@ class S3(harness.DaybookTest):
             self.assertEqual(middle.status, 206)
             self.assertTrue(middle.body == payload[size // 3:size // 2 + 1])
 
+    def test_the_feed_gives_a_link_that_opens_the_object_without_keys(self):
+        payload = payloads.any_payload(harness.seeded("link"), 3_000_000, 3_000_000)
+        receipt = client.post(self.port, payload, {"ce-type": "link"}).json()
+        self.wait_state(receipt["id"])
+        page = client.request(self.port, "GET", "/v1/feed?type=link&payload=link").json()
+        link = page["entries"][0]["payload"]["link"]
+        self.assertEqual(link["content_encoding"], "zstd")
+        self.assertNotIn(self.store.secret_key, json.dumps(page))
+        opened = subprocess.run(f"curl -sSf '{link['url']}' | zstd -dcq", shell=True,
+                                capture_output=True, check=True)
+        self.assertTrue(opened.stdout == payload)
+        refused = client.curl(link["url"].replace("X-Amz-Expires=900", "X-Amz-Expires=9000"))
+        self.assertEqual(refused.status, 403, refused.describe())
+
     def offline(self, name, *words):
         settings = [f"--set={key}={value}" for key, value in {
             **self.class_settings(), "node.data_dir": self.daybook.data_dir,
