@@ -85,7 +85,7 @@ TEST_F(ConfigTables, are_read_in_the_order_of_the_file) {
   EXPECT_EQ(config.transforms[0].steps[1].take, (core::FieldList{"b", "a"}));
   EXPECT_TRUE(config.transforms[0].steps[1].has("key"));
   EXPECT_FALSE(config.transforms[0].steps[1].has("to"));
-  EXPECT_TRUE(config.transforms[0].steps[1].where.ends_with("daybook.toml:20"));
+  EXPECT_TRUE(config.transforms[0].steps[1].where.ends_with("daybook.toml:21"));
 }
 
 TEST_F(ConfigTables, every_default_lies_within_its_own_bounds) {

@@ -275,7 +275,7 @@ TEST_F(Delivering, what_was_under_way_when_a_node_lost_its_lease_comes_again_und
   run_until_accepted(10);
   // The same node, started again: the lease is its own at once, and the old process is fenced off.
   start("one", "2");
-  run_until_accepted(45);
+  run_until_accepted(40);
   runtime_.run_for(1min);
   std::map<std::string, int> times;
   for (const std::string& id : receiver_.ids) ++times[id];
