@@ -133,6 +133,35 @@ class S3(harness.DaybookTest):
         refused = client.curl(link["url"].replace("X-Amz-Expires=900", "X-Amz-Expires=9000"))
         self.assertEqual(refused.status, 403, refused.describe())
 
+    def test_a_link_to_one_of_several_records_in_an_object_opens_no_other(self):
+        area = harness.Area("links")
+        self.addCleanup(area.remove)
+        redis = harness.Redis(area)
+        self.addCleanup(redis.stop)
+        redis.start()
+        daybook = harness.Daybook(area, redis, {
+            **self.class_settings(), "archive.layout": "segment", "archive.segment_age": "200ms"},
+            environment=self.secrets())
+        self.addCleanup(daybook.stop)
+        daybook.start()
+        sent = {client.post(daybook.port, b"line %d\n" % number).json()["id"]: b"line %d\n" % number
+                for number in range(6)}
+        checker.wait_drained(redis)
+        entries = client.request(daybook.port, "GET", "/v1/feed?payload=link").json()["entries"]
+        self.assertLess(len({entry["record"]["object"]["key"] for entry in entries}), 6)
+        for entry in entries:
+            link = entry["payload"]["link"]
+            given = link.get("headers", {}).get("Range")
+            if given is None:  # it came alone
+                continue
+            self.assertEqual(client.curl(link["url"]).status, 403)
+            first = int(given.split("=")[1].split("-")[0])
+            self.assertEqual(client.curl(link["url"], "-H", f"Range: bytes=0-{first}").status, 403)
+            answer = client.curl(link["url"], "-H", f"Range: {given}")
+            self.assertEqual(answer.status, 206, answer.describe())
+            opened = subprocess.run(["zstd", "-dcq"], input=answer.body, capture_output=True, check=True)
+            self.assertEqual(opened.stdout, sent[entry["record"]["id"]])
+
     def offline(self, name, *words):
         settings = [f"--set={key}={value}" for key, value in {
             **self.class_settings(), "node.data_dir": self.daybook.data_dir,
