@@ -39,7 +39,7 @@ class LittleMemory(Fault):
     limit = 256 << 20
     settings = {"node.memory_max": "256MiB", "ingest.memory_max": "40MiB",
                 "ingest.admission_wait": "200ms", "server.connections_max": "512",
-                "pipeline.fresh_memory_max": "8MiB", "feed.memory_max": "32MiB",
+                "pipeline.fresh_memory_max": "8MiB", "feed.memory_max": "40MiB",
                 "server.worker_threads": "2", "pipeline.archive_concurrency": "2"}
     crowd, size = 48, 6_000_000
     generator = None
