@@ -66,11 +66,13 @@ class Overload(harness.DaybookTest):
 
 
 class ClientShare(Overload):
+    # Below what one largest request may hold (29 MiB), so that is the share; two uploads take 24.
     settings = {"ingest.memory_max": "64MiB", "ingest.client_memory_max": "16MiB",
                 "ingest.admission_wait": "300ms", "server.body_idle_timeout": "60s"}
 
     def test_a_client_over_its_share_gets_429_before_its_body_is_asked_for(self):
         with Waiting(self.port) as waiting:
+            waiting.hold(8_000_000)
             waiting.hold(8_000_000)
             answer = self.first_answer(6_000_000)
             self.assert_problem(answer, 429, "client_memory_max")
@@ -80,6 +82,7 @@ class ClientShare(Overload):
 
     def test_100_comes_after_admission_and_not_before(self):
         with Waiting(self.port) as waiting:
+            waiting.hold(8_000_000)
             held = waiting.hold(8_000_000)
             with client.Connection(self.port) as raw:
                 raw.send_head("POST", POST, "Content-Length: 6000000", "Expect: 100-continue")
@@ -91,6 +94,7 @@ class ClientShare(Overload):
 
     def test_a_chunked_body_is_charged_block_by_block(self):
         with Waiting(self.port) as waiting:
+            waiting.hold(8_000_000)
             waiting.hold(8_000_000)
             with client.Connection(self.port) as raw:
                 raw.send_head("POST", POST, "Transfer-Encoding: chunked")

@@ -144,7 +144,7 @@ class Continuity(Pollers):
         source = self.source()
         source.add(10)
         self.serve(self.poller(source))
-        self.wait_status("it has all", cursor="10")
+        self.wait_status("it has all", cursor="10", state="ok")
         command = [harness.binary(), "pollers", "--url", self.daybook.url]
         text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         self.assertRegex(text, r"items +ok")
