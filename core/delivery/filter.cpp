@@ -27,8 +27,8 @@ const std::string* member_of(const Envelope& envelope, std::string_view name) {
 }
 
 Failure refuse(const std::string& name) {
-  std::vector<std::string_view> names;
-  for (const Member& member : kMembers) names.push_back(member.name);
+  std::array<std::string_view, kMembers.size()> names;
+  std::ranges::transform(kMembers, names.begin(), &Member::name);
   const std::string near = nearest_word(name, names);
   return fail(Code::invalid_argument, Origin::self, Retry::never,
               "filter: '" + name + "' names nothing of a record. It may be tenant, source, type, " +
