@@ -211,12 +211,12 @@ Task<Result<io::HttpAnswer>> BatchDoor::accept(io::HttpExchange& exchange, std::
 Task<Result<void>> BatchDoor::read(RequestBody& body, std::shared_ptr<Batch> batch) {
   std::vector<std::byte> piece(core::limits::kReadBytes);
   core::BatchReader& reader = *batch->form.reader;
-  std::uint64_t size = 0;
+  std::uint64_t received = 0;
   for (;;) {
     const auto bytes = co_await body.read(piece);
     if (!bytes) co_return pass(bytes);
-    size += *bytes;
-    if (size > core::limits::kBatchBytesMax) {
+    received += *bytes;
+    if (received > core::limits::kBatchBytesMax) {
       co_return refuse("The batch is larger than " +
                            core::format_size(core::limits::kBatchBytesMax) +
                            "; records after that were not read.",

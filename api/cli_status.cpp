@@ -87,7 +87,8 @@ std::string render_status(const boost::json::value& status, const boost::json::v
   text += render_advice(part(part(status, "buffer"), "advice"));
   const boost::json::value& stages = part(part(status, "pipeline"), "in_flight");
   std::string in_flight;
-  for (const char* stage : {"archive", "index", "release"}) {
+  for (const char* stage : {"transform", "archive", "index", "release"}) {
+    if (member(stages, stage) == nullptr) continue;
     in_flight +=
         (in_flight.empty() ? "" : ", ") + std::to_string(count_of(stages, stage)) + " in " + stage;
   }

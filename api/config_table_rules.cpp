@@ -1,10 +1,12 @@
 // Rules for [[poller]], [[subscriber]] and [[transform]] that no single row can say. Each sentence
 // begins with the place in the file.
-#include <set>
+#include <algorithm>
+#include <iterator>
 
 #include "api/config_tables.hpp"
 #include "api/poller_settings.hpp"
 #include "api/subscriber_settings.hpp"
+#include "api/transform_settings.hpp"
 #include "io/http_client.hpp"
 
 namespace daybook::api {
@@ -63,6 +65,7 @@ std::vector<std::string> broken_table_rules(const core::Config& config) {
   }
   check_urls("subscriber", config.subscribers, broken);
   check_subscribers(config.subscribers, broken);
+  std::ranges::move(broken_transform_rules(config), std::back_inserter(broken));
   return broken;
 }
 

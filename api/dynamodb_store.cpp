@@ -10,9 +10,10 @@ core::Result<std::unique_ptr<storage::DynamodbClient>> open_dynamodb_client(
   settings.endpoint = config.metadata_dynamodb_endpoint;
   settings.region = config.metadata_dynamodb_region;
   settings.table = config.metadata_dynamodb_table;
-  const AwsSettings aws{.access_key = config.metadata_dynamodb_access_key,
-                        .secret_key = config.metadata_dynamodb_secret_key,
-                        .region = config.metadata_dynamodb_region};
+  AwsSettings aws;
+  aws.access_key = config.metadata_dynamodb_access_key;
+  aws.secret_key = config.metadata_dynamodb_secret_key;
+  aws.region = config.metadata_dynamodb_region;
   settings.signer =
       make_aws_signer(aws, aws.region, storage::process_variables(), runtime, workers);
   settings.ca_file = config.metadata_dynamodb_ca_file;

@@ -8,6 +8,7 @@
 #include "api/salvage.hpp"
 #include "core/faults.hpp"
 #include "core/pipeline/stages.hpp"
+#include "core/pipeline/transform_stage.hpp"
 #include "core/text.hpp"
 
 namespace daybook::api {
@@ -231,13 +232,23 @@ Task<Result<void>> Ladder::archive(const core::SealedObject& object) {
   const core::Deadline deadline = services_.runtime.steady_now() + config_.spool_direct_timeout;
   core::pipeline::Passage passage;
   passage.entry = {object.envelope().id, "archived", object.stored_size(), object.stored_sha256()};
+  passage.stored_size = object.stored_size();
+  passage.stored_sha256 = object.stored_sha256();
   passage.archive_attempts = 1;
   auto head = core::open_head(object.slices().front());
   if (!head) co_return pass(std::move(head));
   passage.head = std::move(*head);
+  const auto changed = co_await transform(object);
+  if (!changed) co_return pass(changed);
+  if (*changed) {
+    passage.head = {(*changed)->envelope(), (*changed)->data_offset()};
+    passage.stored_size = (*changed)->stored_size();
+    passage.stored_sha256 = (*changed)->stored_sha256();
+  }
   const auto request = [&] {
-    return core::pipeline::archive_request(object.envelope(), object.slices(),
-                                           object.stored_sha256(), config_.archive_prefix);
+    return core::pipeline::archive_request(passage.head.envelope,
+                                           *changed ? (*changed)->slices() : object.slices(),
+                                           passage.stored_sha256, config_.archive_prefix);
   };
   // Once the object may be there it needs its row, or it is an object without a record and the
   // client sends the record again: a store that fails for a moment is asked again.
@@ -263,6 +274,33 @@ Task<Result<void>> Ladder::archive(const core::SealedObject& object) {
   // The object is there now, whatever the answer says.
   if (!inserted) inserted.error().retry = Retry::unknown_outcome;
   co_return inserted;
+}
+
+Task<Result<Ladder::Transformed>> Ladder::transform(const core::SealedObject& object) {
+  if (!services_.transforms.concerns(object.envelope())) co_return nullptr;
+  auto envelope = co_await services_.transforms.apply(
+      object.envelope(), [this, &object](std::vector<core::JsonPointer> pointers) {
+        return payload_values(object, std::move(pointers));
+      });
+  if (!envelope) co_return pass(std::move(envelope));
+  Transformed changed;
+  co_await services_.disk.run([&] {
+    changed = std::make_unique<const core::ReheadedObject>(
+        std::move(*envelope), object.slices(), *core::head_size(object.slices().front()));
+  });
+  co_return changed;
+}
+
+Task<Result<core::transform::PayloadValues>> Ladder::payload_values(
+    const core::SealedObject& object, std::vector<core::JsonPointer> pointers) {
+  Result<core::transform::PayloadValues> values;
+  co_await services_.disk.run([&] {
+    const auto offset = core::head_size(object.slices().front());
+    values = offset ? core::pipeline::payload_values(object.slices(), {object.envelope(), *offset},
+                                                     pointers)
+                    : Result<core::transform::PayloadValues>(core::Failure(offset.error()));
+  });
+  co_return values;
 }
 
 Task<Result<std::string>> Ladder::salvage(const core::SealedObject& object) {

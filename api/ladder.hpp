@@ -26,6 +26,7 @@
 #include "core/ports/workers.hpp"
 #include "core/ports/write_ahead_buffer.hpp"
 #include "core/sealed_object.hpp"
+#include "core/transform/transform.hpp"
 #include "storage/spool.hpp"
 #include "storage/trail.hpp"
 
@@ -43,6 +44,7 @@ class Ladder {
     core::MetadataStore& metadata;
     storage::Trail& trail;
     Metrics& metrics;
+    const core::transform::Transforms& transforms;  // of what goes straight to the archive
   };
   Ladder(Services services, const core::Config& config);
 
@@ -79,6 +81,11 @@ class Ladder {
   core::Task<core::Result<std::string>> climb(std::shared_ptr<const core::SealedObject> shared,
                                               std::optional<core::IdempotencyKey> key);
   core::Task<core::Result<void>> archive(const core::SealedObject& object);
+  // What the pipeline would archive of it; null: the object as it is.
+  using Transformed = std::unique_ptr<const core::ReheadedObject>;
+  core::Task<core::Result<Transformed>> transform(const core::SealedObject& object);
+  core::Task<core::Result<core::transform::PayloadValues>> payload_values(
+      const core::SealedObject& object, std::vector<core::JsonPointer> pointers);
   core::Task<core::Result<std::string>> salvage(const core::SealedObject& object);
   void acknowledged(const std::string& durability);
 

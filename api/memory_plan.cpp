@@ -92,6 +92,11 @@ std::vector<MemoryUser> memory_users(const core::Config& config, std::size_t wor
       {"feed", config.feed_memory_max, "feed.memory_max"},
       {"archive stage", config.pipeline_archive_concurrency * 2 * sealed,
        "pipeline.archive_concurrency"},
+      {"transform stage",
+       config.transforms.empty()
+           ? 0
+           : config.pipeline_archive_concurrency * (sealed + core::limits::kBlockBytes),
+       "pipeline.archive_concurrency"},
       {std::to_string(worker_threads) + " workers", worker_threads * kWorkerBytes,
        "server.worker_threads"},
       {"code and caches about", kFixedBytes, ""},

@@ -17,6 +17,8 @@ class PollSource {
   // One answer, whatever its status. Errors: as HttpClient::send; denied: the source has a private
   // address; misconfigured: a secret's file cannot be read.
   core::Task<core::Result<PollAnswer>> fetch(PollRequest request);
+  // Ends a request in progress.
+  void close() { client_.close(); }
 
  private:
   io::IoRuntime& runtime_;

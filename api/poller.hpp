@@ -136,10 +136,11 @@ class Poller {
   core::Task<core::Result<void>> check(const PollAnswer& answer, core::polling::Form form);
   core::Task<Polled> take_elements(Window& window, const PollAnswer& answer,
                                    core::polling::Form form);
-  core::Task<> take(Flight& flight, Element element, std::shared_ptr<Ticket> ticket);
+  core::Task<> take(std::shared_ptr<Flight> flight, Element element,
+                    std::shared_ptr<Ticket> ticket);
   core::Task<core::Result<void>> hand_in(core::polling::PolledRecord record, core::Bytes bytes,
                                          core::Sha256 digest, std::function<void()> identified);
-  core::Task<> set_aside(Flight& flight, const Element& element, core::Sha256 digest,
+  core::Task<> set_aside(std::shared_ptr<Flight> flight, Element element, core::Sha256 digest,
                          std::string reason);
   core::Task<std::optional<Polled>> end_page(Window& window, const PollAnswer& answer,
                                              core::polling::Form form);

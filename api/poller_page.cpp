@@ -196,17 +196,16 @@ Task<Poller::Polled> Poller::take_elements(Window& window, const PollAnswer& ans
   if (auto sound = co_await check(answer, form); !sound) {
     co_return Polled{Outcome::bad_answer, sound.error().detail, {}};
   }
-  Flight flight{.running = 0,
-                .error = {},
-                .changed = services_.runtime.make_signal(),
-                .set_aside = &window.place.set_aside};
+  const auto flight = std::make_shared<Flight>();
+  flight->changed = services_.runtime.make_signal();
+  flight->set_aside = &window.place.set_aside;
   Result<void> cursor;
   const bool raw = form == polling::Form::raw;
   const std::string type = raw ? field(answer.fields, "content-type") : "application/json";
   core::JsonElements elements(split_settings(rules_, form, answer.body.size()));
   elements.feed(answer.body);
   elements.finish();
-  for (bool more = true; more && !flight.error && !closing_;) {
+  for (bool more = !raw || !answer.body.empty(); more && !flight->error && !closing_;) {
     Element element{.bytes = answer.body, .bad = {}, .is_json = !raw, .content_type = type};
     more = !raw;
     if (!raw) {
@@ -216,22 +215,23 @@ Task<Poller::Polled> Poller::take_elements(Window& window, const PollAnswer& ans
       element.bad = std::move((*next)->bad);
     }
     if (!element.bad && !raw && cursor) cursor = window.tracker.element(element.bytes);
-    while (flight.running >= kDepositsAtOnce) {
-      co_await flight.changed->wait(core::SteadyTime::max());
+    while (flight->running >= kDepositsAtOnce) {
+      co_await flight->changed->wait(core::SteadyTime::max());
     }
     const auto ticket = std::make_shared<Ticket>();
-    ++flight.running;
+    ++flight->running;
     services_.runtime.spawn(take(flight, std::move(element), ticket));
-    while (!ticket->identified) co_await flight.changed->wait(core::SteadyTime::max());
+    while (!ticket->identified) co_await flight->changed->wait(core::SteadyTime::max());
   }
-  while (flight.running > 0) co_await flight.changed->wait(core::SteadyTime::max());
-  if (flight.error) co_return Polled{Outcome::not_kept, flight.error->detail, {}};
+  while (flight->running > 0) co_await flight->changed->wait(core::SteadyTime::max());
+  if (flight->error) co_return Polled{Outcome::not_kept, flight->error->detail, {}};
   if (closing_) co_return Polled{Outcome::not_kept, "this node stops", {}};
   if (!cursor) co_return Polled{Outcome::bad_answer, cursor.error().detail, {}};
   co_return Polled{};
 }
 
-Task<> Poller::take(Flight& flight, Element element, std::shared_ptr<Ticket> ticket) {
+Task<> Poller::take(std::shared_ptr<Flight> flight, Element element,
+                    std::shared_ptr<Ticket> ticket) {
   core::Sha256 digest;
   constexpr std::size_t kHashHereMax = 16 * core::KiB;
   if (element.bytes.size() <= kHashHereMax) {
@@ -244,21 +244,21 @@ Task<> Poller::take(Flight& flight, Element element, std::shared_ptr<Ticket> tic
           ? Result<polling::PolledRecord>(core::Failure(*element.bad))
           : record_of(rules_.element, element.bytes, digest, element.is_json, element.content_type);
   if (record) {
-    const auto identified = [ticket, &flight] {
+    const auto identified = [ticket, flight] {
       ticket->identified = true;
-      flight.changed->notify_all();
+      flight->changed->notify_all();
     };
     auto kept = co_await hand_in(*std::move(record), element.bytes, digest, identified);
     if (!kept && kept.error().retry == Retry::never) {
       record = core::Failure(kept.error());
-    } else if (!kept && !flight.error) {
-      flight.error = kept.error();
+    } else if (!kept && !flight->error) {
+      flight->error = kept.error();
     }
   }
-  if (!record) co_await set_aside(flight, element, digest, record.error().detail);
+  if (!record) co_await set_aside(flight, std::move(element), digest, record.error().detail);
   ticket->identified = true;
-  --flight.running;
-  flight.changed->notify_all();
+  --flight->running;
+  flight->changed->notify_all();
 }
 
 // Errors that another try cannot mend have Retry::never.
@@ -289,11 +289,11 @@ Task<Result<void>> Poller::hand_in(polling::PolledRecord record, core::Bytes byt
   co_return core::Failure(std::move(error));
 }
 
-Task<> Poller::set_aside(Flight& flight, const Element& element, core::Sha256 digest,
+Task<> Poller::set_aside(std::shared_ptr<Flight> flight, Element element, core::Sha256 digest,
                          std::string reason) {
   constexpr std::size_t kDigestText = 32;
   const std::string text = digest.hex().substr(0, kDigestText);
-  if (std::ranges::find(*flight.set_aside, text) != flight.set_aside->end()) co_return;
+  if (std::ranges::find(*flight->set_aside, text) != flight->set_aside->end()) co_return;
   polling::ElementRules plain = rules_.element;
   plain.id.reset();
   plain.paths.clear();
@@ -303,10 +303,10 @@ Task<> Poller::set_aside(Flight& flight, const Element& element, core::Sha256 di
   record->envelope.context["reason"] = std::move(reason);
   const auto kept = co_await services_.set_aside(std::move(record->envelope), element.bytes);
   if (!kept) {
-    if (!flight.error) flight.error = kept.error();
+    if (!flight->error) flight->error = kept.error();
     co_return;
   }
-  flight.set_aside->push_back(text);
+  flight->set_aside->push_back(text);
   count("set_aside");
 }
 

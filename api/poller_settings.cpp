@@ -193,16 +193,24 @@ void Reader::read_next(polling::NextRules& rules, const polling::CursorRules& cu
 
 void Reader::check_request() {
   only_with("body", !config_.body.empty(), config_.method == "POST", "method = \"POST\"");
-  const auto check = [this](const std::string& field, const std::string& name,
-                            const std::string& value) {
+  for (const auto& [field, what] : broken_headers(config_.headers, config_.header_files)) {
+    problem(field, what);
+  }
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> broken_headers(
+    const core::FieldTable& headers, const core::FieldSecretFiles& files) {
+  std::vector<std::pair<std::string, std::string>> broken;
+  const auto check = [&](const char* field, const std::string& name, const std::string& value) {
     const std::string lower = core::to_lower(name);
     if (std::ranges::find(kOurHeaders, lower) != kOurHeaders.end()) {
-      problem(field, name + " is made here and must not be set");
-    }
-    if (field == "headers" && may_carry_secret(name)) {
-      problem(field, name +
-                         " carries a secret: put its value into a file and name it in "
-                         "header_files");
+      broken.emplace_back(field, name + " is made here and must not be set");
+    } else if (field == std::string_view("headers") && may_carry_secret(name)) {
+      broken.emplace_back(field, name +
+                                     " carries a secret: put its value into a file and name it "
+                                     "in header_files");
     }
     const bool good = !name.empty() && std::ranges::all_of(name, [](char c) {
       return c == '-' || c == '_' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
@@ -211,14 +219,13 @@ void Reader::check_request() {
     if (!good || std::ranges::any_of(value, [](char c) {
           return static_cast<unsigned char>(c) < 0x20 || c == '\x7F';
         })) {
-      problem(field, toml_quote(name) + " is no header field that HTTP can carry");
+      broken.emplace_back(field, toml_quote(name) + " is no header field that HTTP can carry");
     }
   };
-  for (const auto& [name, value] : config_.headers) check("headers", name, value);
-  for (const auto& [name, file] : config_.header_files) check("header_files", name, "");
+  for (const auto& [name, value] : headers) check("headers", name, value);
+  for (const auto& [name, file] : files) check("header_files", name, "");
+  return broken;
 }
-
-}  // namespace
 
 core::Result<core::polling::PollRules> poll_rules(const PollerConfig& config,
                                                   const std::string& default_tenant) {

@@ -71,7 +71,10 @@ Task<> Pollers::run(One& one) {
 }
 
 void Pollers::close() {
-  for (const auto& one : pollers_) one->poller.close();
+  for (const auto& one : pollers_) {
+    one->poller.close();
+    one->source.close();
+  }
 }
 
 Task<bool> Pollers::drained(core::Deadline deadline) {

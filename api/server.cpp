@@ -30,10 +30,12 @@
 #include "api/s3_settings.hpp"
 #include "api/server_settings.hpp"
 #include "api/store_probe.hpp"
+#include "api/transform_settings.hpp"
 #include "api/subscribers.hpp"
 #include "core/faults.hpp"
 #include "core/pipeline/pipeline.hpp"
 #include "core/pipeline/stages.hpp"
+#include "core/pipeline/transform_stage.hpp"
 #include "core/text.hpp"
 #include "io/http_server.hpp"
 #include "io/runtime.hpp"
@@ -135,6 +137,7 @@ class Server {
   std::unique_ptr<storage::SpoolReplay> spool_replay_;
   std::unique_ptr<core::ObjectStore> objects_;
   std::unique_ptr<core::MetadataStore> metadata_;
+  core::transform::Transforms transforms_;
   std::vector<std::unique_ptr<core::pipeline::Stage>> stages_;
   std::unique_ptr<core::pipeline::Pipeline> pipeline_;
   std::unique_ptr<Health> health_;
@@ -178,16 +181,12 @@ Result<void> Server::open() {
   if (!objects) return pass(std::move(objects));
   objects_ = std::move(*objects);
   if (auto fits = check_metadata_schema(config_); !fits) return fits;
-  if (!config_.transforms.empty()) {
-    // Better no start than records whose attributes were to be hidden and are not.
-    return core::fail(
-        core::Code::unsupported, core::Origin::self, core::Retry::never,
-        config_.transforms.front().where +
-            ": this version does not apply transforms yet; remove the [[transform]] tables.");
-  }
   auto metadata = open_metadata_store(config_, runtime_, metadata_writer_, metadata_reader_);
   if (!metadata) return pass(std::move(metadata));
   metadata_ = std::move(*metadata);
+  auto transforms = open_transforms(config_, runtime_, disk_workers_);
+  if (!transforms) return pass(std::move(transforms));
+  transforms_ = std::move(*transforms);
   if (role_ != Role::ingest) make_pipeline();
   make_subscribers(*settings);
   make_routes();
@@ -198,6 +197,14 @@ Result<void> Server::open() {
 
 void Server::make_pipeline() {
   using namespace core::pipeline;
+  if (!transforms_.empty()) {
+    TransformStage::Settings transform;
+    transform.records_max = records_in_flight(config_);
+    transform.payloads_max = config_.pipeline_archive_concurrency;
+    transform.timeout = config_.pipeline_index_timeout;
+    stages_.push_back(std::make_unique<TransformStage>(runtime_, workers_, *buffer_, fresh_,
+                                                       *metadata_, transforms_, transform));
+  }
   stages_.push_back(std::make_unique<ArchiveStage>(
       runtime_, workers_, *buffer_, fresh_, *objects_,
       ArchiveStage::Settings{config_.archive_prefix, config_.pipeline_archive_concurrency,
@@ -241,7 +248,7 @@ void Server::make_routes() {
   if (trail_) {
     ladder_ = std::make_unique<Ladder>(
         Ladder::Services{runtime_, disk_workers_, *buffer_, fresh_, *spool_, *objects_, *metadata_,
-                         *trail_, metrics_},
+                         *trail_, metrics_, transforms_},
         config_);
     ingest_ = std::make_unique<Ingest>(
         Ingest::Services{runtime_, workers_, *buffer_, *ladder_, metrics_, memory_,

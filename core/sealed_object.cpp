@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 
 #include "core/check.hpp"
 #include "core/limits.hpp"
@@ -91,6 +92,34 @@ Result<std::unique_ptr<SealedObject>> SealedObject::from_stored(ByteVector store
   object->stored_size_ = object->frames_.front().size();
   object->stored_sha256_ = core::sha256(object->frames_.front());
   return object;
+}
+
+ReheadedObject::ReheadedObject(Envelope envelope, const Slices& original, std::uint64_t data_offset)
+    : envelope_(std::move(envelope)),
+      head_(skippable_frame(kEnvelopeMagic, to_json(envelope_))),
+      seek_table_(seek_table(envelope_, head_.size())) {
+  const std::uint64_t data =
+      std::accumulate(envelope_.frames.begin(), envelope_.frames.end(), std::uint64_t{0});
+  slices_.push_back(as_bytes(head_));
+  const Slices frames = cut_slices(original, data_offset, data);
+  slices_.insert(slices_.end(), frames.begin(), frames.end());
+  slices_.push_back(as_bytes(seek_table_));
+  stored_size_ = total_bytes(slices_);
+  stored_sha256_ = core::sha256(slices_);
+}
+
+Slices cut_slices(const Slices& slices, std::uint64_t offset, std::uint64_t length) {
+  Slices cut;
+  for (Bytes slice : slices) {
+    const std::uint64_t skip = std::min<std::uint64_t>(offset, slice.size());
+    offset -= skip;
+    slice = slice.subspan(skip);
+    const Bytes part = slice.first(std::min<std::uint64_t>(length, slice.size()));
+    length -= part.size();
+    if (!part.empty()) cut.push_back(part);
+  }
+  CHECK(length == 0);
+  return cut;
 }
 
 Result<std::uint64_t> head_size(Bytes first_8_bytes) {

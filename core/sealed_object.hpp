@@ -53,6 +53,34 @@ class SealedObject {
   Sha256 stored_sha256_;
 };
 
+// A stored object's frames behind another envelope of the same record. The original's bytes stay
+// with their owner and outlive this.
+class ReheadedObject {
+ public:
+  // data_offset: where the original's zstd frame 0 begins. The envelopes' frames are the same.
+  ReheadedObject(Envelope envelope, const Slices& original, std::uint64_t data_offset);
+
+  [[nodiscard]] const Envelope& envelope() const { return envelope_; }
+  [[nodiscard]] std::uint64_t data_offset() const { return head_.size(); }
+  [[nodiscard]] const Slices& slices() const { return slices_; }
+  [[nodiscard]] std::uint64_t stored_size() const { return stored_size_; }
+  [[nodiscard]] const Sha256& stored_sha256() const { return stored_sha256_; }
+
+  ReheadedObject(const ReheadedObject&) = delete;  // slices_ point into this object
+  ReheadedObject& operator=(const ReheadedObject&) = delete;
+
+ private:
+  Envelope envelope_;
+  std::string head_;
+  std::string seek_table_;
+  Slices slices_;
+  std::uint64_t stored_size_ = 0;
+  Sha256 stored_sha256_;
+};
+
+// `length` bytes of one text in slices, from `offset` on.
+[[nodiscard]] Slices cut_slices(const Slices& slices, std::uint64_t offset, std::uint64_t length);
+
 // The last frame of the object that this envelope, stored in head_bytes, begins.
 [[nodiscard]] std::string seek_table(const Envelope& envelope, std::size_t head_bytes);
 [[nodiscard]] std::uint64_t seek_table_size(std::size_t frames);

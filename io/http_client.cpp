@@ -1,6 +1,7 @@
 #include "io/http_client.hpp"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "core/check.hpp"
@@ -25,6 +26,21 @@ struct Pool {
   std::unique_ptr<core::Signal> changed;
   std::vector<IdleConnection> idle;  // the most recently used one last
   std::size_t leased = 0;
+  std::set<Stream*> busy;  // with a request in progress
+  bool closing = false;
+};
+
+// Names a stream as busy while it lives.
+class Busy {
+ public:
+  Busy(Pool& pool, Stream* stream) : pool_(pool), stream_(stream) { pool_.busy.insert(stream); }
+  ~Busy() { pool_.busy.erase(stream_); }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+ private:
+  Pool& pool_;
+  Stream* stream_;
 };
 
 // The right to one connection of the pool; going without give_back() closes it.
@@ -167,6 +183,12 @@ void HttpClient::close_idle() {
   impl_->pool->idle.clear();
 }
 
+void HttpClient::close() {
+  impl_->pool->closing = true;
+  close_idle();
+  for (Stream* stream : impl_->pool->busy) stream->close();
+}
+
 core::Task<core::Result<HttpResponse>> HttpClient::send(HttpRequest request,
                                                         core::Deadline deadline) {
   const Settings& settings = impl_->settings;
@@ -180,9 +202,17 @@ core::Task<core::Result<HttpResponse>> HttpClient::send(HttpRequest request,
 
   auto lease = co_await impl_->acquire(deadline);
   if (!lease) co_return pass(std::move(lease));
+  const std::shared_ptr<Pool> pool = impl_->pool;
   for (;;) {
-    auto outcome =
-        co_await exchange(impl_->runtime, *lease->stream, request, head, settings.origin, deadline);
+    if (pool->closing) {
+      co_return core::fail(Code::closed, settings.origin, Retry::safe, "this client is closed");
+    }
+    ExchangeOutcome outcome;
+    {
+      const Busy busy(*pool, lease->stream.get());
+      outcome = co_await exchange(impl_->runtime, *lease->stream, request, head, settings.origin,
+                                  deadline);
+    }
     if (outcome.reusable) lease->give_back(impl_->runtime.steady_now());
     if (!lease->reused || !was_stale(outcome)) {
       if (outcome.response) co_return std::move(outcome.response);

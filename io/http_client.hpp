@@ -63,6 +63,8 @@ class HttpClient {
 
   // Closes the kept connections that no request uses; more may be made later.
   void close_idle();
+  // Ends the requests in progress, with Code::closed, and takes no more; for shutdown.
+  void close();
 
  private:
   struct Impl;

@@ -20,10 +20,15 @@ void FreshRecords::forget(const RecordId& id) {
 }
 
 std::shared_ptr<const SealedObject> FreshRecords::take(const BufferEntry& entry) {
+  auto object = peek(entry);
+  forget(entry.id);
+  return object;
+}
+
+std::shared_ptr<const SealedObject> FreshRecords::peek(const BufferEntry& entry) const {
   const auto found = places_.find(entry.id);
   if (found == places_.end()) return nullptr;
-  auto object = *found->second;
-  forget(entry.id);
+  const auto& object = *found->second;
   const bool same =
       object->stored_size() == entry.stored_size && object->stored_sha256() == entry.stored_sha256;
   return same ? object : nullptr;

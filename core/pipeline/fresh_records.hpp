@@ -25,6 +25,8 @@ class FreshRecords {
   void forget(const RecordId& id);
   // Hands the record out, once; null where it is not here or the entry is of other bytes.
   [[nodiscard]] std::shared_ptr<const SealedObject> take(const BufferEntry& entry);
+  // The same, but it stays here.
+  [[nodiscard]] std::shared_ptr<const SealedObject> peek(const BufferEntry& entry) const;
 
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
 

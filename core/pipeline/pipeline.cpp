@@ -270,6 +270,7 @@ void Pipeline::tell_gate(Runner& runner, const Result<void>& done, bool retry) {
 Task<Result<void>> Pipeline::run_stage(Runner& runner, InHand& hand, Passage& passage) {
   const std::string_view name = runner.stage->name();
   observer_.on_received(name);
+  const RetryPolicy& retry = runner.stage->retry() ? *runner.stage->retry() : settings_.retry;
   std::uint64_t successes = runner.gate.successes();
   std::uint32_t counted = 0;
   for (std::uint32_t attempt = 1;; ++attempt) {
@@ -299,13 +300,13 @@ Task<Result<void>> Pipeline::run_stage(Runner& runner, InHand& hand, Passage& pa
       ++counted;
     }
     const bool hopeless = done.error().retry == Retry::never && !refused;
-    if (hopeless || counted >= settings_.retry.attempts_max) {
+    if (hopeless || counted >= retry.attempts_max) {
       hand.settled = co_await park(hand, name, done.error(), attempt);
       co_return done;
     }
     observer_.on_retry(name);
     co_await pause(refused ? runner.gate.wait(runtime_.steady_now(), true) + kAfterOthers
-                           : settings_.retry.wait_after(counted, random()));
+                           : retry.wait_after(counted, random()));
     if (stopping_) co_return done;
   }
 }

@@ -63,11 +63,11 @@ Task<std::optional<Budget::Share>> SegmentWriter::room(std::uint64_t stored_size
 Task<Result<void>> SegmentWriter::add(Passage& passage, StoredRecord record, bool line_open,
                                       Budget::Share memory) {
   const Envelope& envelope = passage.head.envelope;
-  const std::uint64_t bytes = segment_bytes_of(passage.entry.stored_size, envelope.frames.size());
+  const std::uint64_t bytes = segment_bytes_of(passage.stored_size, envelope.frames.size());
   const GroupPtr group = open_group(segment_group(envelope), bytes);
   group->bytes += bytes;
   group->members.push_back(
-      {std::move(record), passage.entry.stored_sha256, line_open, std::move(memory)});
+      {std::move(record), passage.stored_sha256, line_open, std::move(memory)});
   passage.in_common = group;
   if (group->members.size() >= settings_.records_max) cut(*group, "records");
   if (stopping_) cut(*group, "stop");

@@ -27,6 +27,7 @@
 #include "core/ports/runtime.hpp"
 #include "core/ports/workers.hpp"
 #include "core/retry.hpp"
+#include "core/sealed_object.hpp"
 #include "core/segment.hpp"
 
 namespace daybook::core::pipeline {
@@ -36,7 +37,11 @@ struct StoredRecord {
   std::shared_ptr<const SealedObject> fresh;
   std::string loaded;
   OpenedHead head;
-  [[nodiscard]] Slices slices() const { return fresh ? fresh->slices() : Slices{as_bytes(loaded)}; }
+  std::shared_ptr<const ReheadedObject> reheaded;  // of a transformed record; its frames are above
+  [[nodiscard]] Slices slices() const {
+    if (reheaded) return reheaded->slices();
+    return fresh ? fresh->slices() : Slices{as_bytes(loaded)};
+  }
 };
 
 struct SegmentSettings {

@@ -8,6 +8,7 @@
 #include "core/ports/object_store.hpp"
 #include "core/ports/write_ahead_buffer.hpp"
 #include "core/result.hpp"
+#include "core/retry.hpp"
 #include "core/task.hpp"
 
 namespace daybook::core::pipeline {
@@ -15,7 +16,14 @@ namespace daybook::core::pipeline {
 // What the stages learn about a record on its way.
 struct Passage {
   BufferEntry entry;
-  OpenedHead head;     // from archive on
+  // The envelope that is archived in place of the buffered one; null: that one, as it is.
+  std::shared_ptr<const Envelope> transformed;
+  // What an earlier walk has archived and indexed of a transformed record; the rest is to release
+  // it.
+  bool indexed = false;
+  OpenedHead head;                // from archive on
+  std::uint64_t stored_size = 0;  // of the stored form as it is archived; from archive on
+  Sha256 stored_sha256;
   bool alone = false;  // it shares no object with others: it may be what kills the process
   std::string object_key;
   std::uint64_t slice_offset = 0;  // of the stored form in the object
@@ -32,6 +40,8 @@ class Stage {
   virtual ~Stage() = default;
   [[nodiscard]] virtual std::string_view name() const = 0;
   [[nodiscard]] virtual std::size_t concurrency() const = 0;
+  // Null: the pipeline's.
+  [[nodiscard]] virtual const RetryPolicy* retry() const { return nullptr; }
   // One attempt. The caller owns passage and keeps it alive.
   virtual Task<Result<void>> run(Passage& passage) = 0;
   // The pipeline stops: attempts that wait for company go on without.

@@ -25,6 +25,28 @@ Result<OpenedHead> verify(const BufferEntry& entry, Bytes object) {
   return head;
 }
 
+// The stored record's zstd frames; empty where its envelope does not fit its bytes.
+Slices frames_in(const Slices& stored, const OpenedHead& head) {
+  std::uint64_t bytes = 0;
+  for (const std::uint32_t frame : head.envelope.frames) bytes += frame;
+  if (head.data_offset + bytes > total_bytes(stored)) return {};
+  return cut_slices(stored, head.data_offset, bytes);
+}
+
+// Puts the transformed envelope in front of the record's frames.
+Result<void> rehead(StoredRecord& stored, Passage& passage) {
+  if (frames_in(stored.slices(), stored.head).empty() ||
+      stored.head.envelope.frames != passage.transformed->frames) {
+    return damaged(passage.entry, "its envelope does not fit its bytes");
+  }
+  stored.reheaded = std::make_shared<const ReheadedObject>(*passage.transformed, stored.slices(),
+                                                           stored.head.data_offset);
+  stored.head = {*passage.transformed, stored.reheaded->data_offset()};
+  passage.stored_size = stored.reheaded->stored_size();
+  passage.stored_sha256 = stored.reheaded->stored_sha256();
+  return {};
+}
+
 std::map<std::string, std::string> object_metadata(const Envelope& envelope) {
   return {{"daybook-id", envelope.id.str()},
           {"daybook-tenant", percent_encode(envelope.tenant)},
@@ -49,8 +71,8 @@ PutObject archive_request(const Envelope& envelope, Slices stored, const Sha256&
 MetadataRow row_of(const Passage& passage, WallTime indexed_at) {
   MetadataRow row;
   row.envelope = passage.head.envelope;
-  row.stored_size = passage.entry.stored_size;
-  row.stored_sha256 = passage.entry.stored_sha256;
+  row.stored_size = passage.stored_size;
+  row.stored_sha256 = passage.stored_sha256;
   row.data_offset = passage.slice_offset + passage.head.data_offset;
   row.object_key = passage.object_key;
   row.object_location = passage.object.location;
@@ -79,7 +101,24 @@ ArchiveStage::ArchiveStage(Runtime& runtime, Workers& workers, WriteAheadBuffer&
                                       settings_.concurrency, settings_.timeout, settings_.segments);
 }
 
-Task<Result<StoredRecord>> ArchiveStage::fetch(const BufferEntry& entry, Deadline deadline) {
+Task<Result<StoredRecord>> ArchiveStage::fetch(Passage& passage, Deadline deadline) {
+  const BufferEntry& entry = passage.entry;
+  auto stored = co_await fetch_original(entry, deadline);
+  if (!stored) co_return stored;
+  passage.stored_size = entry.stored_size;
+  passage.stored_sha256 = entry.stored_sha256;
+  if (passage.transformed) {
+    Result<void> done;
+    co_await workers_.run([&] { done = rehead(*stored, passage); });
+    if (!done) co_return pass(std::move(done));
+  }
+  passage.head = stored->head;
+  POISON_POINT(passage.head.envelope.subject);
+  co_return stored;
+}
+
+Task<Result<StoredRecord>> ArchiveStage::fetch_original(const BufferEntry& entry,
+                                                        Deadline deadline) {
   StoredRecord stored;
   stored.fresh = fresh_.take(entry);
   if (stored.fresh) {
@@ -98,6 +137,7 @@ Task<Result<StoredRecord>> ArchiveStage::fetch(const BufferEntry& entry, Deadlin
 
 Task<Result<void>> ArchiveStage::run(Passage& passage) {
   if (!passage.started_at) passage.started_at = runtime_.now();
+  if (passage.indexed) co_return Result<void>{};
   if (passage.in_common) co_return co_await segments_->again(passage);
   if (segments_ && !passage.alone && segments_->takes(passage.entry.stored_size)) {
     if (auto memory = co_await segments_->room(passage.entry.stored_size)) {
@@ -106,10 +146,8 @@ Task<Result<void>> ArchiveStage::run(Passage& passage) {
   }
   const auto slot = co_await slots_.acquire(1, SteadyTime::max());
   const Deadline deadline = runtime_.steady_now() + settings_.timeout;
-  auto stored = co_await fetch(passage.entry, deadline);
+  auto stored = co_await fetch(passage, deadline);
   if (!stored) co_return pass(std::move(stored));
-  passage.head = stored->head;
-  POISON_POINT(passage.head.envelope.subject);
   co_return co_await put_alone(passage, std::move(*stored), deadline);
 }
 
@@ -119,11 +157,9 @@ Task<Result<void>> ArchiveStage::put_together(Passage& passage, Budget::Share me
   {
     const auto slot = co_await slots_.acquire(1, SteadyTime::max());
     const Deadline deadline = runtime_.steady_now() + settings_.timeout;
-    auto fetched = co_await fetch(passage.entry, deadline);
+    auto fetched = co_await fetch(passage, deadline);
     if (!fetched) co_return pass(std::move(fetched));
     stored = std::move(*fetched);
-    passage.head = stored.head;
-    POISON_POINT(passage.head.envelope.subject);
     co_await workers_.run([&] { line_open = leaves_line_open(stored.head, stored.slices()); });
     // Whatever is odd about it must not be the others' matter.
     if (!line_open) co_return co_await put_alone(passage, std::move(stored), deadline);
@@ -139,19 +175,52 @@ Task<Result<void>> ArchiveStage::put_alone(Passage& passage, StoredRecord stored
     for (Bytes slice : slices) corrupt += as_text(slice);
     corrupt[corrupt.size() / 2] ^= 1;
     slices = {as_bytes(corrupt)};
-    passage.entry.stored_sha256 = sha256(slices);
+    passage.stored_sha256 = sha256(slices);
   }
-  PutObject put = archive_request(passage.head.envelope, std::move(slices),
-                                  passage.entry.stored_sha256, settings_.prefix);
+  PutObject put = archive_request(passage.head.envelope, std::move(slices), passage.stored_sha256,
+                                  settings_.prefix);
   passage.object_key = put.key;
   CRASH_POINT("before_put");
   if (PLANTED("release_before_put")) co_return Result<void>{};
   auto version = co_await store_.put(std::move(put), deadline);
   CRASH_POINT("after_put");
+  if (!version && version.error().code == Code::conflict && version.error().retry == Retry::never &&
+      passage.transformed) {
+    auto adopted = co_await adopt(passage, std::move(stored), deadline);
+    if (!adopted) co_return pass(std::move(version));
+    version = std::move(adopted);
+  }
   if (!version) co_return pass(std::move(version));
   passage.object = std::move(*version);
   passage.archived_at = runtime_.now();
   co_return Result<void>{};
+}
+
+// An earlier walk has written this record, as it was transformed then: its object is what was
+// archived, and stays.
+Task<Result<ObjectVersion>> ArchiveStage::adopt(Passage& passage, StoredRecord stored,
+                                                Deadline deadline) {
+  auto existing = co_await store_.get(passage.object_key, std::nullopt, deadline);
+  if (!existing) co_return pass(std::move(existing));
+  Result<OpenedHead> head;
+  co_await workers_.run([&] {
+    head = open_head(*existing);
+    if (!head) return;
+    const Slices theirs = frames_in({*existing}, *head);
+    const Slices ours = frames_in(stored.slices(), passage.head);
+    if (head->envelope.id != passage.entry.id || theirs.empty() || sha256(theirs) != sha256(ours)) {
+      head = damaged(passage.entry, "the object is another record's");
+    }
+    passage.stored_sha256 = sha256(*existing);
+  });
+  if (!head) co_return pass(std::move(head));
+  const auto listed = co_await store_.list(passage.object_key, "", 1, deadline);
+  if (!listed) co_return pass(listed);
+  passage.stored_size = existing->size();
+  passage.head = std::move(*head);
+  ObjectVersion version;
+  if (!listed->empty()) version.location = listed->front().location;
+  co_return version;
 }
 
 IndexStage::IndexStage(Runtime& runtime, MetadataStore& metadata, std::size_t batch_max,
@@ -163,6 +232,7 @@ IndexStage::IndexStage(Runtime& runtime, MetadataStore& metadata, std::size_t ba
       }) {}
 
 Task<Result<void>> IndexStage::run(Passage& passage) {
+  if (passage.indexed) co_return Result<void>{};
   CRASH_POINT("before_row");
   if (PLANTED("release_before_row")) co_return Result<void>{};
   MetadataRow row = row_of(passage, runtime_.now());

@@ -44,7 +44,10 @@ class ArchiveStage final : public Stage {
   }
 
  private:
-  Task<Result<StoredRecord>> fetch(const BufferEntry& entry, Deadline deadline);
+  // As it is to be archived, and what the passage says of it.
+  Task<Result<StoredRecord>> fetch(Passage& passage, Deadline deadline);
+  Task<Result<StoredRecord>> fetch_original(const BufferEntry& entry, Deadline deadline);
+  Task<Result<ObjectVersion>> adopt(Passage& passage, StoredRecord stored, Deadline deadline);
   Task<Result<void>> put_alone(Passage& passage, StoredRecord stored, Deadline deadline);
   Task<Result<void>> put_together(Passage& passage, Budget::Share memory);
 

@@ -82,6 +82,10 @@ Result<PolledRecord> record_of(const ElementRules& rules, Bytes element, const S
     if (auto set = set_attribute(envelope, name, *std::move(text)); !set)
       return pass(std::move(set));
   }
+  // Escapes make it larger than its texts; there must be room for what is added.
+  if (to_json(envelope).size() > limits::kEnvelopeBytesMax / 2) {
+    return refuse("its attributes are too large together");
+  }
   envelope.idempotency_key = key;
   record.key = {rules.tenant, std::move(key)};
   return record;

@@ -17,9 +17,9 @@ enum class NextFrom { none, link, member, cursor };
 
 struct CursorRules {
   CursorFrom from = CursorFrom::none;
-  JsonPointer path;
-  std::string parameter;
-  std::string start;
+  JsonPointer path{};
+  std::string parameter{};
+  std::string start{};
   CursorFormat format = CursorFormat::text;
   Duration overlap{};
 

@@ -13,7 +13,7 @@ namespace daybook::core {
 class PipelineObserver {
  public:
   virtual ~PipelineObserver() = default;
-  // stage is one of "archive", "index", "release".
+  // stage is one of "transform", "archive", "index", "release".
   virtual void on_received(std::string_view stage) = 0;
   virtual void on_done(std::string_view stage, Duration took) = 0;
   virtual void on_failed(std::string_view stage, const RecordId& id, std::uint32_t attempt,

@@ -10,8 +10,10 @@
 
 #include "api/config_loader.hpp"
 #include "api/config_settings.hpp"
+#include "api/lookup_file.hpp"
 #include "core/check.hpp"
 #include "core/text.hpp"
+#include "core/transform/attributes.hpp"
 #include "storage/aws_network_credentials.hpp"
 #include "storage/aws_profile_files.hpp"
 
@@ -99,10 +101,27 @@ void check_aws(std::string_view text) {
   }
 }
 
+// The same text as a lookup file: rows that a record can be given, or what is wrong.
+void check_lookup(std::string_view text) {
+  using api::LookupFormat;
+  for (const auto format : {LookupFormat::csv, LookupFormat::json, LookupFormat::toml}) {
+    const auto rows = api::parse_lookup(format, text);
+    if (!rows) {
+      CHECK(!rows.error().detail.empty());
+      continue;
+    }
+    for (const auto& [key, row] : *rows) {
+      CHECK(!key.empty() && core::is_utf8(key));
+      for (const auto& [name, value] : row) CHECK(core::transform::is_settable(name));
+    }
+  }
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string text(core::as_text(std::as_bytes(std::span(data, size))));
   check(load_file(text));
   check_aws(text);
+  check_lookup(text);
   const std::vector<std::string> lines = lines_of(text);
   check(api::load_config({.file = {}, .environment = {}, .overrides = lines}));
   check(api::load_config({.file = {}, .environment = lines, .overrides = {}}));

@@ -13,6 +13,8 @@ namespace daybook::tests {
 
 class MemoryObjectStore final : public core::ObjectStore {
  public:
+  bool refuses_other_bytes = false;  // under a key that exists; else they replace it
+
   core::Task<core::Result<core::ObjectVersion>> put(core::PutObject object,
                                                     core::Deadline deadline) override {
     if (auto good = check(object.key, deadline); !good) co_return pass(good);
@@ -22,6 +24,10 @@ class MemoryObjectStore final : public core::ObjectStore {
     core::ByteVector bytes;
     for (core::Bytes slice : object.body) bytes.insert(bytes.end(), slice.begin(), slice.end());
     const std::lock_guard lock(mutex_);
+    if (const auto known = objects_.find(object.key);
+        refuses_other_bytes && known != objects_.end() && known->second != bytes) {
+      co_return failed(core::Code::conflict, core::Retry::never, "it has other bytes");
+    }
     objects_[object.key] = std::move(bytes);
     co_return core::ObjectVersion{.location = "memory:" + object.key, .version = {}};
   }

@@ -222,6 +222,18 @@ TEST_F(HttpClientTest, says_timeout_when_no_answer_comes) {
   expect_error(get(50ms), Code::timeout, Retry::unknown_outcome);
 }
 
+TEST_F(HttpClientTest, ends_requests_in_progress_when_it_is_closed) {
+  const Serving serving = serve([](Peer& peer) { peer.drain(); });
+  const auto began = std::chrono::steady_clock::now();
+  runtime_.spawn([](IoRuntime& runtime, HttpClient& client) -> core::Task<> {
+    co_await runtime.sleep(50ms);
+    client.close();
+  }(runtime_, *client_));
+  expect_error(get(), Code::closed, Retry::unknown_outcome);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 15s);
+  expect_error(get(), Code::closed, Retry::safe);
+}
+
 TEST_F(HttpClientTest, says_timeout_when_the_answer_stops_in_its_body) {
   const Serving serving = serve([](Peer& peer) {
     peer.read_request();

@@ -16,6 +16,7 @@
 #include "core/frame.hpp"
 #include "core/pipeline/pipeline.hpp"
 #include "core/pipeline/stages.hpp"
+#include "core/pipeline/transform_stage.hpp"
 #include "tests/contract/fakes/inline_workers.hpp"
 #include "tests/contract/fakes/memory_buffer.hpp"
 #include "tests/contract/fakes/memory_metadata_store.hpp"
@@ -47,6 +48,7 @@ class FlakyObjectStore final : public core::ObjectStore {
   std::vector<core::SteadyTime> puts;
   std::size_t running = 0;
   std::size_t running_max = 0;
+  void refuse_other_bytes() { store_.refuses_other_bytes = true; }
 
   core::Task<core::Result<core::ObjectVersion>> put(core::PutObject object,
                                                     core::Deadline deadline) override {
@@ -175,8 +177,8 @@ class RecordingObserver final : public core::PipelineObserver {
 
 // The stored object of a record with this payload.
 inline std::string sealed_bytes(core::RecordId id, std::string_view payload,
-                                std::string_view content_type = "text/plain") {
-  core::Envelope envelope;
+                                std::string_view content_type = "text/plain",
+                                core::Envelope envelope = {}) {
   envelope.id = id;
   envelope.tenant = "default";
   envelope.content_type = content_type;
@@ -201,6 +203,7 @@ struct WorldSettings {
   std::uint64_t seed = 1;
   std::uint32_t starts_max = 5;
   core::pipeline::SegmentSettings segments{};
+  const core::transform::Transforms* transforms = nullptr;
 };
 
 // One node: its own view of the shared buffer, and its own stages.
@@ -216,7 +219,8 @@ struct Node {
                  .records_max = settings.records_in_flight}),
         index(runtime, metadata, settings.batch_max, 10s),
         release(runtime, buffer, settings.batch_max, 10s),
-        pipeline(runtime, buffer, {&archive, &index, &release}, observer,
+        transform(make_transform(runtime, metadata, settings)),
+        pipeline(runtime, buffer, stages(), observer,
                  {.records_in_flight = settings.records_in_flight,
                   .lease = 60s,
                   .parked_retry = 5min,
@@ -231,7 +235,23 @@ struct Node {
   core::pipeline::ArchiveStage archive;
   core::pipeline::IndexStage index;
   core::pipeline::ReleaseStage release;
+  std::unique_ptr<core::pipeline::TransformStage> transform;  // null: there are no transforms
   core::pipeline::Pipeline pipeline;
+
+ private:
+  std::unique_ptr<core::pipeline::TransformStage> make_transform(core::Runtime& runtime,
+                                                                 core::MetadataStore& metadata,
+                                                                 const WorldSettings& settings) {
+    if (settings.transforms == nullptr) return nullptr;
+    return std::make_unique<core::pipeline::TransformStage>(
+        runtime, workers, buffer, fresh, metadata, *settings.transforms,
+        core::pipeline::TransformStage::Settings{.timeout = 10s});
+  }
+  std::vector<core::pipeline::Stage*> stages() {
+    std::vector<core::pipeline::Stage*> all = {&archive, &index, &release};
+    if (transform) all.insert(all.begin(), transform.get());
+    return all;
+  }
 };
 
 class World {
@@ -266,9 +286,10 @@ class World {
     return *nodes_.back();
   }
   core::RecordId accept(std::string_view payload = "an audit record",
-                        std::string_view content_type = "text/plain") {
+                        std::string_view content_type = "text/plain",
+                        core::Envelope attributes = {}) {
     const core::RecordId id = ids_.next(runtime.now(), 0);
-    node.buffer.put(id, sealed_bytes(id, payload, content_type));
+    node.buffer.put(id, sealed_bytes(id, payload, content_type, std::move(attributes)));
     accepted.push_back(id);
     return id;
   }
