@@ -33,6 +33,10 @@ std::uint64_t MessageSource::size_limit(std::uint64_t payload_max) const {
   return may_shrink ? message_bytes_max(config_) : payload_max;
 }
 
+bool MessageSource::in_base64() const {
+  return payload_ && (payload_->form() == Form::base64 || payload_->form() == Form::data_url);
+}
+
 std::uint64_t MessageSource::memory() const {
   return body_.memory() + core::limits::kBlockBytes;
 }
@@ -61,7 +65,8 @@ Task<Result<std::size_t>> MessageSource::read(core::MutableBytes into) {
       continue;
     }
     Result<std::size_t> given;
-    if (piece->size() < kWorkerPieceBytes) {
+    // The middle of a base64 text is read in less time than a worker takes to wake.
+    if (piece->size() < kWorkerPieceBytes || in_base64()) {
       given = digest(*piece, room);
     } else {
       co_await services_.workers.run([&] { given = digest(*piece, room); });
@@ -78,10 +83,8 @@ Task<Result<std::size_t>> MessageSource::read(core::MutableBytes into) {
 
 Task<Result<Bytes>> MessageSource::read_piece(std::size_t room) {
   if (!block_) block_ = services_.ingest.take_block();
-  const bool base64 =
-      payload_ && (payload_->form() == Form::base64 || payload_->form() == Form::data_url);
   // Base64 of a group that began before and of one that goes on: at most 6 bytes more.
-  const std::size_t fits = base64 ? (room - 6) / 3 * 4 : room;
+  const std::size_t fits = in_base64() ? (room - 6) / 3 * 4 : room;
   const core::MutableBytes space(block_.get(), std::min(fits, core::limits::kReadBytes));
   const auto bytes = co_await body_.read(space);
   if (!bytes) co_return pass(bytes);

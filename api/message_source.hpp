@@ -57,6 +57,7 @@ class MessageSource final : public LateSource {
   using Sealed = core::PayloadSealer::Sealed;
 
   core::Task<core::Result<core::Bytes>> read_piece(std::size_t room);
+  [[nodiscard]] bool in_base64() const;
   core::Result<std::size_t> digest(core::Bytes piece, core::MutableBytes into);
   core::Result<std::size_t> take_from_spill(core::MutableBytes into);
   void mark();
