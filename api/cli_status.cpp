@@ -1,6 +1,8 @@
 #include "api/cli_status.hpp"
 
+#include <algorithm>
 #include <array>
+#include <map>
 
 #include "api/cli_output.hpp"
 
@@ -14,7 +16,7 @@ const boost::json::value& part(const boost::json::value& document, std::string_v
 }
 
 std::string labelled(const std::string& label, const std::string& text) {
-  constexpr std::size_t kColumn = 10;
+  constexpr std::size_t kColumn = 12;
   return label + std::string(kColumn - label.size(), ' ') + text + "\n";
 }
 
@@ -40,7 +42,7 @@ std::string render_records(const boost::json::value& records) {
   }
   const double unaccounted = number_of(records, "unaccounted").value_or(0);
   if (unaccounted != 0) {
-    text += "\n          UNACCOUNTED FOR: " + std::to_string(static_cast<long long>(unaccounted)) +
+    text += "\n            UNACCOUNTED FOR: " + std::to_string(static_cast<long long>(unaccounted)) +
             " (accepted must equal released + pending + parked + dropped; see the runbook)";
   }
   return text;
@@ -72,6 +74,41 @@ std::string render_advice(const boost::json::value& advice) {
   return text;
 }
 
+// "3: 2 delivering, 1 paused (crm); ..." of what has a name and a state.
+std::string render_states(const boost::json::array& all, std::string_view good) {
+  std::map<std::string, std::size_t> counts;
+  std::string others;
+  for (const boost::json::value& one : all) {
+    const std::string state = text_of(one, "state");
+    ++counts[state];
+    if (state == good || state == "standby" || state == "disabled") continue;
+    others += (others.empty() ? "" : ", ") + text_of(one, "name");
+  }
+  std::string text;
+  for (const auto& [state, count] : counts) {
+    text += (text.empty() ? "" : ", ") + std::to_string(count) + " " + state;
+  }
+  return printable(others.empty() ? text : text + " (" + others + ")");
+}
+
+std::string render_subscribers(const boost::json::value& all) {
+  if (!all.is_array() || all.get_array().empty()) return "";
+  std::uint64_t behind = 0;
+  std::uint64_t parked = 0;
+  for (const boost::json::value& one : all.get_array()) {
+    behind = std::max(behind, count_of(one, "lag"));
+    parked += count_of(one, "parked");
+  }
+  return labelled("subscribers", render_states(all.get_array(), "delivering") +
+                                     "; furthest behind " + std::to_string(behind) + " records; " +
+                                     std::to_string(parked) + " parked");
+}
+
+std::string render_pollers(const boost::json::value& all) {
+  if (!all.is_array() || all.get_array().empty()) return "";
+  return labelled("pollers", render_states(all.get_array(), "ok"));
+}
+
 }  // namespace
 
 std::string render_status(const boost::json::value& status, const boost::json::value& readiness) {
@@ -93,6 +130,8 @@ std::string render_status(const boost::json::value& status, const boost::json::v
         (in_flight.empty() ? "" : ", ") + std::to_string(count_of(stages, stage)) + " in " + stage;
   }
   text += labelled("pipeline", in_flight);
+  text += render_subscribers(part(status, "subscribers"));
+  text += render_pollers(part(status, "pollers"));
   const boost::json::value& memory = part(status, "memory");
   text += labelled("memory", human_bytes(count_of(memory, "in_flight_bytes")) + " of " +
                                  human_bytes(count_of(memory, "max_bytes")) +

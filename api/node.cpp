@@ -44,6 +44,10 @@ core::Result<std::string> read_or_make_id(const std::string& path) {
 
 }  // namespace
 
+std::string_view to_string(Role role) {
+  return role == Role::all ? "all" : role == Role::ingest ? "ingest" : "pipeline";
+}
+
 core::Result<Node> Node::open(const std::string& data_dir, Role role) {
   std::error_code error;
   std::filesystem::create_directories(data_dir, error);

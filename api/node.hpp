@@ -3,12 +3,14 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "core/result.hpp"
 
 namespace daybook::api {
 
 enum class Role { all, ingest, pipeline };
+[[nodiscard]] std::string_view to_string(Role role);
 
 class Node {
  public:

@@ -1,11 +1,7 @@
 #include "api/server.hpp"
 
 #include <cstdlib>
-#include <fstream>
 
-#include <unistd.h>
-
-#include <boost/json.hpp>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -13,6 +9,7 @@
 #include "api/auditor.hpp"
 #include "api/aws_log.hpp"
 #include "api/feed.hpp"
+#include "api/figures.hpp"
 #include "api/file_limit.hpp"
 #include "api/health.hpp"
 #include "api/ingest.hpp"
@@ -53,32 +50,6 @@ namespace {
 using core::Result;
 using core::Task;
 
-std::string_view to_string(Role role) {
-  return role == Role::all ? "all" : role == Role::ingest ? "ingest" : "pipeline";
-}
-
-std::uint64_t resident_bytes() {
-  std::uint64_t pages = 0;
-  std::uint64_t resident = 0;
-  std::ifstream("/proc/self/statm") >> pages >> resident;
-  return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-}
-
-// A figure of Redis that begins again when Redis is emptied; the counter made of it goes on, so
-// that accepted - released - pending - parked of the counters shows what was lost then.
-class LastingTotal {
- public:
-  std::uint64_t of_all(std::uint64_t now) {
-    if (now < last_) before_ += last_;
-    last_ = now;
-    return before_ + now;
-  }
-
- private:
-  std::uint64_t before_ = 0;
-  std::uint64_t last_ = 0;
-};
-
 // Everything that lives as long as the process serves. Members are made in order and go in reverse;
 // the runtime goes last, when no task is left.
 class Server {
@@ -107,8 +78,6 @@ class Server {
   void make_routes();
   void make_watchers();
   Task<> refresh();
-  void refresh_metrics();
-  [[nodiscard]] std::string status_json();
   void say_hello() const;
 
   const core::Config& config_;
@@ -124,8 +93,6 @@ class Server {
   io::WorkerPool metadata_writer_;
   io::WorkerPool metadata_reader_;
   Metrics metrics_;
-  LastingTotal accepted_;
-  LastingTotal released_;
   core::Budget memory_;
   core::pipeline::FreshRecords fresh_;
   PipelineLog log_;
@@ -155,6 +122,7 @@ class Server {
   std::unique_ptr<core::CursorStore> cursors_;
   std::unique_ptr<Subscribers> subscribers_;
   std::unique_ptr<Feed> feed_;
+  std::unique_ptr<Figures> figures_;
   std::unique_ptr<Routes> routes_;
   std::unique_ptr<io::HttpServer> http_;
 };
@@ -274,10 +242,15 @@ void Server::make_routes() {
       std::make_unique<Feed>(Feed::Services{runtime_, workers_, *metadata_, *objects_, metrics_},
                              config_, http.connections_max);
   log_.when_indexed = [this] { feed_->nudge(); };
-  routes_ = std::make_unique<Routes>(
-      Routes::Services{records_door_.get(), batch_door_.get(), message_door_.get(), *records_,
-                       *subscribers_, *feed_, *health_, metrics_, [this] { return status_json(); },
-                       [this] { return refresh(); }, pollers_.get()});
+  figures_ = std::make_unique<Figures>(
+      Figures::Services{runtime_, *buffer_, *objects_, *metadata_, memory_, *health_, *subscribers_,
+                        metrics_, spool_.get(), spool_replay_.get(), pipeline_.get(),
+                        reconciler_.get(), pollers_.get()},
+      config_, role_, node_.id());
+  routes_ = std::make_unique<Routes>(Routes::Services{
+      records_door_.get(), batch_door_.get(), message_door_.get(), *records_, *subscribers_, *feed_,
+      *health_, metrics_, [this] { return figures_->status(); }, [this] { return refresh(); },
+      pollers_.get()});
   http_ = std::make_unique<io::HttpServer>(
       runtime_, http, [this](io::HttpExchange& exchange) { return routes_->handle(exchange); },
       [this](int status, const std::string& detail) { return routes_->refuse(status, detail); });
@@ -355,126 +328,7 @@ Task<> Server::refresh() {
     static_cast<void>(co_await buffer_->stats(runtime_.steady_now() + std::chrono::seconds(2)));
   }
   co_await feed_->refresh_metrics();
-  refresh_metrics();
-}
-
-void Server::refresh_metrics() {
-  const core::BufferStats& stats = buffer_->last_stats();
-  const auto figure = [](std::uint64_t value) { return static_cast<double>(value); };
-  metrics_.advance_to(metrics_.records_accepted, figure(accepted_.of_all(stats.accepted)));
-  metrics_.advance_to(metrics_.records_released, figure(released_.of_all(stats.released)));
-  metrics_.set(metrics_.records_pending, figure(stats.pending));
-  metrics_.set(metrics_.records_parked, figure(stats.parked));
-  metrics_.advance_to(metrics_.records_dropped, figure(stats.dropped));
-  metrics_.advance_to(metrics_.metadata_contradictions, figure(metadata_->contradictions()));
-  const auto parked_age =
-      stats.oldest_parked ? runtime_.now() - *stats.oldest_parked : std::chrono::microseconds(0);
-  metrics_.set(metrics_.parked_oldest_seconds,
-               std::max(0.0, std::chrono::duration<double>(parked_age).count()));
-  metrics_.set(metrics_.connections, figure(http_->connections()));
-  metrics_.advance_to(metrics_.connections_ended, figure(http_->ended_for_room()));
-  metrics_.set(metrics_.records_unaccounted, static_cast<double>(stats.unaccounted()));
-  metrics_.set(metrics_.buffer_entries, figure(stats.pending + stats.parked));
-  metrics_.set(metrics_.buffer_bytes, figure(stats.bytes));
-  metrics_.set(metrics_.buffer_memory_bytes, figure(stats.memory_used));
-  metrics_.set(metrics_.buffer_memory_max_bytes, figure(stats.memory_max));
-  const auto age =
-      stats.oldest_pending ? runtime_.now() - *stats.oldest_pending : std::chrono::microseconds(0);
-  metrics_.set(metrics_.buffer_oldest_seconds,
-               std::max(0.0, std::chrono::duration<double>(age).count()));
-  if (spool_) {
-    metrics_.set(metrics_.spool_records, figure(spool_->records()));
-    metrics_.set(metrics_.spool_bytes, figure(spool_->bytes()));
-    metrics_.set(metrics_.spool_quarantined, figure(spool_->quarantined()));
-    metrics_.advance_to(metrics_.spool_contested, figure(spool_replay_->contested()));
-    metrics_.advance_to(metrics_.spool_replayed, figure(spool_replay_->replayed()));
-  }
-  subscribers_->refresh_metrics();
-  if (pollers_) pollers_->refresh_metrics();
-  metrics_.set(metrics_.ingest_in_flight_bytes, figure(memory_.used()));
-  metrics_.set(metrics_.process_resident_bytes, figure(resident_bytes()));
-  metrics_.set(metrics_.process_start_time,
-               std::chrono::duration<double>(started_at_.time_since_epoch()).count());
-  metrics_.set(metrics_.clock,
-               std::chrono::duration<double>(runtime_.now().time_since_epoch()).count());
-  metrics_.set(metrics_.runtime_info, 1, {{"backend", std::string(io::backend_name())}});
-  metrics_.set(metrics_.build_info, 1, {{"version", DAYBOOK_VERSION}});
-}
-
-boost::json::object facts_json(const std::vector<core::StoreFact>& facts) {
-  boost::json::object all;
-  for (const core::StoreFact& fact : facts) {
-    all[fact.name] = boost::json::object{
-        {"finding", fact.finding}, {"good", fact.good}, {"detail", fact.detail}};
-  }
-  return all;
-}
-
-std::string Server::status_json() {
-  namespace json = boost::json;
-  const core::BufferStats& stats = buffer_->last_stats();
-  json::array checks;
-  for (const Check& check : health_->checks()) {
-    checks.push_back(
-        json::object{{"name", check.name}, {"ok", check.ok}, {"detail", check.detail}});
-  }
-  json::array servers;
-  for (const auto& server : buffer_->servers()) {
-    servers.push_back(json::object{{"address", server.address},
-                                   {"memory_bytes", server.memory_used},
-                                   {"memory_max_bytes", server.memory_max}});
-  }
-  json::array advice;
-  for (const auto& one : buffer_->advice()) {
-    advice.push_back(json::value(one.subject + " " + one.detail + ". " + one.mend));
-  }
-  json::object in_flight;
-  for (const auto& stage : stages_) {
-    in_flight[stage->name()] = pipeline_ ? pipeline_->in_flight(stage->name()) : 0;
-  }
-  const auto uptime =
-      std::chrono::duration_cast<std::chrono::seconds>(runtime_.steady_now() - started_).count();
-  const auto age =
-      stats.oldest_pending ? runtime_.now() - *stats.oldest_pending : std::chrono::microseconds(0);
-  const auto oldest = std::chrono::duration_cast<std::chrono::seconds>(age).count();
-  const json::object status = {
-      {"version", DAYBOOK_VERSION},
-      {"runtime", io::backend_name()},
-      {"role", to_string(role_)},
-      {"node", node_.id()},
-      {"uptime_seconds", uptime},
-      {"ready", health_->ready()},
-      {"durability", config_.buffer_durability},
-      {"checks", std::move(checks)},
-      {"records", json::object{{"accepted", stats.accepted},
-                               {"released", stats.released},
-                               {"pending", stats.pending},
-                               {"parked", stats.parked},
-                               {"dropped", stats.dropped},
-                               {"unaccounted", stats.unaccounted()},
-                               {"missing", reconciler_ ? reconciler_->missing().size() : 0}}},
-      {"buffer", json::object{{"bytes", stats.bytes},
-                              {"oldest_seconds", oldest},
-                              {"memory_bytes", stats.memory_used},
-                              {"memory_max_bytes", stats.memory_max},
-                              {"replicas_confirm_with", buffer_->replicas_confirm_with()},
-                              {"servers", std::move(servers)},
-                              {"advice", std::move(advice)}}},
-      {"spool", json::object{{"records", spool_ ? spool_->records() : 0},
-                             {"bytes", spool_ ? spool_->bytes() : 0},
-                             {"quarantined", spool_ ? spool_->quarantined() : 0}}},
-      {"pipeline", json::object{{"in_flight", std::move(in_flight)}}},
-      {"subscribers", subscribers_->status()},
-      {"pollers", pollers_ ? pollers_->status() : json::array()},
-      {"stores", json::object{{"archive", objects_->describe()},
-                              {"archive_honours", facts_json(objects_->facts())},
-                              {"metadata", metadata_->describe()}}},
-      {"memory", json::object{{"in_flight_bytes", memory_.used()},
-                              {"max_bytes", memory_.total()},
-                              {"resident_bytes", resident_bytes()}}},
-      {"disk", json::object{{"free_bytes", health_->disk_free()},
-                            {"reserve_bytes", config_.node_disk_reserve}}}};
-  return json::serialize(status) + "\n";
+  figures_->refresh(http_->connections(), http_->ended_for_room());
 }
 
 void Server::say_hello() const {

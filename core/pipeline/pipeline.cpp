@@ -66,6 +66,12 @@ std::string_view Pipeline::stage_of(const RecordId& id) const {
   return found->second.runner->stage->name();
 }
 
+std::vector<std::string_view> Pipeline::stages() const {
+  std::vector<std::string_view> names;
+  for (const auto& runner : runners_) names.push_back(runner->stage->name());
+  return names;
+}
+
 std::size_t Pipeline::in_flight(std::string_view stage) const {
   for (const auto& runner : runners_) {
     if (runner->stage->name() == stage) return runner->records;

@@ -57,6 +57,8 @@ class Pipeline {
 
   // The stage a record of this process is in; empty where it is not in hand.
   [[nodiscard]] std::string_view stage_of(const RecordId& id) const;
+  // Names, in order.
+  [[nodiscard]] std::vector<std::string_view> stages() const;
   [[nodiscard]] std::size_t in_flight(std::string_view stage) const;
 
  private:

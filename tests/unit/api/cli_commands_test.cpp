@@ -134,6 +134,9 @@ TEST(CommandLineStatus, names_the_failed_check_and_the_gap) {
     "unaccounted":1},"buffer":{"bytes":4194304,"oldest_seconds":2.5,"memory_bytes":12000000,
     "memory_max_bytes":0},"pipeline":{"in_flight":{"archive":2,"index":0,"release":1}},
     "memory":{"in_flight_bytes":0,"max_bytes":536870912,"resident_bytes":54000000},
+    "subscribers":[{"name":"crm","state":"paused","lag":7,"parked":2},
+      {"name":"lake","state":"delivering","lag":0,"parked":0}],
+    "pollers":[{"name":"orders","state":"ok"}],
     "disk":{"free_bytes":12000000000,"reserve_bytes":536870912}})");
   const auto readiness = boost::json::parse(R"({"ready":false,"checks":[
     {"name":"buffer","ok":true,"required":true,"detail":""},
@@ -144,14 +147,16 @@ TEST(CommandLineStatus, names_the_failed_check_and_the_gap) {
             "  ok    buffer\n"
             "  warn  object_store  refused\\x1b[2J\n"
             "  FAIL  disk          full\n"
-            "records   10 accepted, 5 released, 3 pending, 1 parked, 0 dropped\n"
-            "          UNACCOUNTED FOR: 1 (accepted must equal released + pending + parked + "
+            "records     10 accepted, 5 released, 3 pending, 1 parked, 0 dropped\n"
+            "            UNACCOUNTED FOR: 1 (accepted must equal released + pending + parked + "
             "dropped; see the "
             "runbook)\n"
-            "buffer    4.19 MB waiting, the oldest for 2.5 s; Redis uses 12.0 MB, no limit set\n"
-            "pipeline  2 in archive, 0 in index, 1 in release\n"
-            "memory    0 B of 537 MB for payloads in flight; 54.0 MB resident\n"
-            "disk      12.0 GB free; records are refused below 537 MB\n");
+            "buffer      4.19 MB waiting, the oldest for 2.5 s; Redis uses 12.0 MB, no limit set\n"
+            "pipeline    2 in archive, 0 in index, 1 in release\n"
+            "subscribers 1 delivering, 1 paused (crm); furthest behind 7 records; 2 parked\n"
+            "pollers     1 ok\n"
+            "memory      0 B of 537 MB for payloads in flight; 54.0 MB resident\n"
+            "disk        12.0 GB free; records are refused below 537 MB\n");
   // A document of another version must not bring the command down.
   EXPECT_NE(render_status(boost::json::value(nullptr), boost::json::value(3)), "");
 }
