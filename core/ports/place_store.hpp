@@ -1,8 +1,7 @@
 // Port: where each poller stands in its source, and which node polls it. Adapter:
 // storage/redis_places. Contract:
 // - At most one holder has a poller's lease. Each new holder gets a higher fence; whoever saves
-// with
-//   an older one is Code::conflict and changes nothing.
+//   with an older one is Code::conflict and changes nothing.
 // - A place that save() has answered for is as durable as the buffer. Losing it costs polls that
 //   begin again at the start, and no record.
 // Errors have origin buffer.
