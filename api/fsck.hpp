@@ -96,6 +96,8 @@ class Fsck {
   // The same of a stored form that was checked, compared with the trail and the row.
   [[nodiscard]] std::string compare(const core::Result<core::CheckedObject>& checked,
                                     core::RecordId id, const std::optional<core::MetadataRow>& row);
+  [[nodiscard]] std::string compare_copy(const core::Result<core::CheckedObject>& checked,
+                                         core::RecordId id, const core::MetadataRow& row);
   [[nodiscard]] core::CheckDepth depth(bool indexed) const {
     return options_.deep || !indexed ? core::CheckDepth::payload : core::CheckDepth::stored_bytes;
   }

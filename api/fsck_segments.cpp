@@ -54,12 +54,8 @@ Task<Fsck::Outcome> Fsck::see_slice(ListedObject object, core::Bytes segment,
     Result<core::CheckedObject> checked;
     co_await stores_.workers().run(
         [&] { checked = core::check_slice(segment, entry, depth(indexed)); });
-    // What a transform made of an earlier copy may differ from its row; the payload may not.
-    const bool reformed = indexed && !named && (*row)->envelope.context.contains("transform");
-    wrong = compare(checked, entry.id, reformed ? std::nullopt : *row);
-    if (reformed && wrong.empty() && checked->head.envelope.sha256 != (*row)->envelope.sha256) {
-      wrong = "its payload is not the one its row names";
-    }
+    wrong = named || !indexed ? compare(checked, entry.id, *row)
+                              : compare_copy(checked, entry.id, **row);
   }
   const std::string where = object.key + ", at byte " + std::to_string(slice.offset) + ": ";
   if (indexed && !named) {

@@ -31,6 +31,10 @@ io::HttpClient::Settings client_settings(const core::TransformStepConfig& config
   return settings;
 }
 
+// After so many failures in a row it is asked once in that time, and the others are told at once.
+constexpr std::uint32_t kFailuresMax = 5;
+constexpr core::Duration kProbeEvery = std::chrono::seconds(1);
+
 // What a transformer does wrong is not what the pipeline's stores do: nobody else waits for it.
 core::Failure away(std::string detail) {
   return core::fail(Code::unavailable, core::Origin::sink, Retry::safe,
@@ -43,8 +47,26 @@ HttpTransformer::HttpTransformer(io::IoRuntime& runtime, core::Workers& disk,
                                  const core::TransformStepConfig& config)
     : runtime_(runtime), disk_(disk), config_(config), client_(runtime, client_settings(config)) {}
 
-Task<Result<std::string>> HttpTransformer::call(std::string attributes, core::RecordId id,
-                                                std::string tenant) {
+Task<Result<HttpTransformer::Answer>> HttpTransformer::call(std::string attributes,
+                                                            core::RecordId id, std::string tenant) {
+  if (failures_ >= kFailuresMax) {
+    if (runtime_.steady_now() < probe_at_) co_return core::Failure(last_failure_);
+    probe_at_ = runtime_.steady_now() + kProbeEvery;
+  }
+  auto answer = co_await ask(std::move(attributes), id, std::move(tenant));
+  const bool is_away = !answer && answer.error().retry != Retry::never;
+  if (is_away) {
+    ++failures_;
+    probe_at_ = runtime_.steady_now() + kProbeEvery;
+    last_failure_ = answer.error();
+  } else {
+    failures_ = 0;
+  }
+  co_return answer;
+}
+
+Task<Result<HttpTransformer::Answer>> HttpTransformer::ask(std::string attributes,
+                                                           core::RecordId id, std::string tenant) {
   const core::Deadline deadline = runtime_.steady_now() + config_.timeout;
   auto fields = co_await read_header_files(disk_, config_.header_files);
   if (!fields) co_return away(fields.error().detail);
@@ -67,8 +89,8 @@ Task<Result<std::string>> HttpTransformer::call(std::string attributes, core::Re
   const auto answer = co_await client_.send(std::move(request), deadline);
   if (!answer) co_return away(answer.error().detail);
   const int status = answer->head.status;
-  if (status == 200) co_return std::string(core::as_text(answer->body));
-  if (status == 204) co_return attributes;
+  if (status == 200) co_return Answer(core::as_text(answer->body));
+  if (status == 204) co_return Answer();
   const std::string detail = "it answered " + std::to_string(status);
   const bool of_record = status >= 400 && status < 500 && status != 401 && status != 403 &&
                          status != 404 && status != 408 && status != 425 && status != 429;

@@ -7,6 +7,7 @@
 
 #include "api/salvage.hpp"
 #include "core/faults.hpp"
+#include "core/pipeline/put_object.hpp"
 #include "core/pipeline/stages.hpp"
 #include "core/pipeline/transform_stage.hpp"
 #include "core/text.hpp"
@@ -245,25 +246,22 @@ Task<Result<void>> Ladder::archive(const core::SealedObject& object) {
     passage.stored_size = (*changed)->stored_size();
     passage.stored_sha256 = (*changed)->stored_sha256();
   }
-  const auto request = [&] {
-    return core::pipeline::archive_request(passage.head.envelope,
-                                           *changed ? (*changed)->slices() : object.slices(),
-                                           passage.stored_sha256, config_.archive_prefix);
+  const core::Slices& stored = *changed ? (*changed)->slices() : object.slices();
+  const auto put = [&] {
+    return core::pipeline::put_object(services_.objects, services_.disk, passage, stored,
+                                      config_.archive_prefix, deadline);
   };
   // Once the object may be there it needs its row, or it is an object without a record and the
   // client sends the record again: a store that fails for a moment is asked again.
   const auto again = [&](const core::Error& error) {
     return error.retry != Retry::never && services_.runtime.steady_now() + kAgain < deadline;
   };
-  core::PutObject put = request();
-  passage.object_key = put.key;
-  auto version = co_await services_.objects.put(std::move(put), deadline);
-  while (!version && version.error().retry == Retry::unknown_outcome && again(version.error())) {
+  auto archived = co_await put();
+  while (!archived && archived.error().retry == Retry::unknown_outcome && again(archived.error())) {
     co_await services_.runtime.sleep(kAgain);
-    version = co_await services_.objects.put(request(), deadline);
+    archived = co_await put();
   }
-  if (!version) co_return pass(std::move(version));
-  passage.object = std::move(*version);
+  if (!archived) co_return archived;
   const std::vector<core::MetadataRow> rows = {
       core::pipeline::row_of(passage, services_.runtime.now())};
   auto inserted = co_await services_.metadata.insert(rows, deadline);

@@ -20,8 +20,9 @@ using core::Task;
 using core::transform::Rows;
 using Row = std::map<std::string, std::string>;
 
-// In memory it takes some times that.
-constexpr std::uint64_t kFileBytesMax = 16 * core::MiB;
+// What memory_plan counts of a file holds it so, twice while it is read again.
+constexpr std::uint64_t kFileBytesMax = 4 * core::MiB;
+constexpr std::size_t kTextsMax = 100'000;
 constexpr auto kLookEvery = std::chrono::seconds(1);
 
 core::Failure refuse(std::string detail) {
@@ -44,10 +45,20 @@ Result<void> add(Row& row, const std::string& name, std::string value) {
   return {};
 }
 
-Result<void> add_row(Rows& rows, std::string key, Row row) {
+// The rows read so far.
+struct Table {
+  Rows rows;
+  std::size_t texts = 0;  // keys and values
+};
+
+Result<void> add_row(Table& table, std::string key, Row row) {
+  table.texts += 1 + row.size();
+  if (table.texts > kTextsMax) {
+    return refuse("there are more than " + std::to_string(kTextsMax) + " keys and values");
+  }
   if (key.empty() || !core::is_utf8(key)) return refuse("a key is empty, or no UTF-8");
   const std::string name = key.substr(0, 80);
-  if (!rows.emplace(std::move(key), std::move(row)).second) {
+  if (!table.rows.emplace(std::move(key), std::move(row)).second) {
     return refuse("key '" + name + "' stands twice");
   }
   return {};
@@ -111,7 +122,7 @@ class CsvReader {
 
 Result<Rows> parse_csv(std::string_view text) {
   CsvReader reader(text);
-  Rows rows;
+  Table table;
   std::vector<std::string> names;
   while (!reader.at_end()) {
     auto fields = reader.record();
@@ -133,12 +144,12 @@ Result<Rows> parse_csv(std::string_view text) {
         return refuse(line + added.error().detail);
       }
     }
-    if (auto added = add_row(rows, std::move(fields->front()), std::move(row)); !added) {
+    if (auto added = add_row(table, std::move(fields->front()), std::move(row)); !added) {
       return refuse(line + added.error().detail);
     }
   }
   if (names.empty()) return refuse("it is empty; the first line has the names of the columns");
-  return rows;
+  return std::move(table.rows);
 }
 
 // A text, a number, true or false as text; nullopt for anything else.
@@ -152,7 +163,7 @@ Result<Rows> parse_json(std::string_view text) {
   boost::system::error_code error;
   const json::value document = json::parse({text.data(), text.size()}, error);
   if (error || !document.is_object()) return refuse("it is no JSON object");
-  Rows rows;
+  Table table;
   for (const auto& member : document.get_object()) {
     const std::string where = "key '" + std::string(member.key()).substr(0, 80) + "': ";
     if (!member.value().is_object()) return refuse(where + "its value is no object");
@@ -164,11 +175,11 @@ Result<Rows> parse_json(std::string_view text) {
         return refuse(where + added.error().detail);
       }
     }
-    if (auto added = add_row(rows, std::string(member.key()), std::move(row)); !added) {
+    if (auto added = add_row(table, std::string(member.key()), std::move(row)); !added) {
       return pass(std::move(added));
     }
   }
-  return rows;
+  return std::move(table.rows);
 }
 
 std::optional<std::string> text_of(const toml::node& node) {
@@ -186,7 +197,7 @@ Result<Rows> parse_toml(std::string_view text) {
     return refuse("line " + std::to_string(error.source().begin.line) +
                   ": this is not TOML: " + std::string(error.description()));
   }
-  Rows rows;
+  Table all;
   for (const auto& [key, node] : document) {
     const std::string where = "line " + std::to_string(key.source().begin.line) + ": ";
     const toml::table* table = node.as_table();
@@ -199,11 +210,11 @@ Result<Rows> parse_toml(std::string_view text) {
         return refuse(where + added.error().detail);
       }
     }
-    if (auto added = add_row(rows, std::string(key.str()), std::move(row)); !added) {
+    if (auto added = add_row(all, std::string(key.str()), std::move(row)); !added) {
       return refuse(where + added.error().detail);
     }
   }
-  return rows;
+  return std::move(all.rows);
 }
 
 }  // namespace
@@ -258,7 +269,7 @@ Task<Result<LookupFile::RowsPtr>> LookupFile::rows() {
   if (looking_ || runtime_.steady_now() < look_again_) co_return rows_;
   looking_ = true;
   std::string now;
-  Result<RowsPtr> fresh = rows_;
+  Result<RowsPtr> fresh;
   co_await disk_.run([&] {
     now = state();
     if (now != read_state_) fresh = read();
@@ -266,7 +277,8 @@ Task<Result<LookupFile::RowsPtr>> LookupFile::rows() {
   if (now != read_state_) {
     if (fresh) {
       spdlog::info("lookup {}: read again, {} keys", path_, (*fresh)->size());
-      rows_ = *fresh;
+      std::swap(rows_, *fresh);
+      co_await disk_.run([&] { fresh->reset(); });  // many small pieces
     } else {
       spdlog::error("lookup: {}; the contents before are used on", fresh.error().detail);
     }

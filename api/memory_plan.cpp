@@ -1,6 +1,7 @@
 #include "api/memory_plan.hpp"
 
 #include <algorithm>
+#include <set>
 #include <thread>
 
 #include "api/batch_door.hpp"
@@ -29,6 +30,7 @@ constexpr std::uint64_t kInlineCopies = 4;
 
 // Code, the allocator's caches, SQLite's page cache, rows of queries, log lines.
 constexpr std::uint64_t kFixedBytes = 64 * core::MiB;
+constexpr std::uint64_t kLookupFileBytes = 64 * core::MiB;  // its texts, twice while it is read
 
 // A record in the pipeline that waits for its segment: coroutine frames, envelope, timers.
 constexpr std::uint64_t kRecordInFlightBytes = 12 * core::KiB;
@@ -61,6 +63,16 @@ std::uint64_t subscribers_memory_max(const core::Config& config) {
     bytes += 2 * subscriber_window(one) * kRowBytes + one.parallel * 4 * one.payload_max;
   }
   return bytes;
+}
+
+std::size_t lookup_files(const core::Config& config) {
+  std::set<std::string> files;
+  for (const core::TransformConfig& transform : config.transforms) {
+    for (const core::TransformStepConfig& step : transform.steps) {
+      if (!step.lookup.empty()) files.insert(step.lookup);
+    }
+  }
+  return files.size();
 }
 
 }  // namespace
@@ -101,6 +113,10 @@ std::vector<MemoryUser> memory_users(const core::Config& config, std::size_t wor
        "server.worker_threads"},
       {"code and caches about", kFixedBytes, ""},
   };
+  if (const std::size_t files = lookup_files(config); files > 0) {
+    users.push_back(
+        {std::to_string(files) + " lookup files", files * kLookupFileBytes, "step.lookup"});
+  }
   if (config.archive_layout == "segment") {
     users.push_back({"segments",
                      kSegmentsHeld * config.archive_segment_bytes +

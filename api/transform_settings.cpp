@@ -118,6 +118,9 @@ void Checker::check_operation(const TransformStepConfig& step, std::string_view 
     if (step.rename == step.to) problem(step, "step", "to", "it is the name it has already");
   } else if (operation == "drop") {
     named(step, "drop", step.drop);
+    if (step.drop.starts_with("context.") && step.drop.contains('*')) {
+      problem(step, "step", "drop", "* stands for any free attribute; name each context.NAME");
+    }
   } else if (operation == "hash") {
     named(step, "hash", step.hash);
     settable(step, step.to.empty() ? "hash" : "to", step.to.empty() ? step.hash : step.to);

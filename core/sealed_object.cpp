@@ -122,6 +122,13 @@ Slices cut_slices(const Slices& slices, std::uint64_t offset, std::uint64_t leng
   return cut;
 }
 
+ByteVector join(const Slices& slices) {
+  ByteVector all;
+  all.reserve(total_bytes(slices));
+  for (Bytes slice : slices) all.insert(all.end(), slice.begin(), slice.end());
+  return all;
+}
+
 Result<std::uint64_t> head_size(Bytes first_8_bytes) {
   if (first_8_bytes.size() < kSkippableHeaderBytes || read_u32(first_8_bytes) != kEnvelopeMagic) {
     return damaged("the object does not begin with an envelope (skippable frame 0x184D2A50)");

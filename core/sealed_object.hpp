@@ -78,8 +78,9 @@ class ReheadedObject {
   Sha256 stored_sha256_;
 };
 
-// `length` bytes of one text in slices, from `offset` on.
+// `length` bytes of one text in slices, from `offset` on; they are there.
 [[nodiscard]] Slices cut_slices(const Slices& slices, std::uint64_t offset, std::uint64_t length);
+[[nodiscard]] ByteVector join(const Slices& slices);
 
 // The last frame of the object that this envelope, stored in head_bytes, begins.
 [[nodiscard]] std::string seek_table(const Envelope& envelope, std::size_t head_bytes);

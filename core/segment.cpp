@@ -241,9 +241,8 @@ Result<bool> leaves_line_open(const OpenedHead& head, const Slices& stored) {
   const std::size_t count = envelope.frames.size();
   if (count == 0) return false;
   const std::uint64_t end = stored_size_of(head) - seek_table_size(count);
-  const Bytes frame = stored.size() == 1 ? stored.front().subspan(end - envelope.frames.back(),
-                                                                  envelope.frames.back())
-                                         : stored.at(count);  // behind the head
+  const ByteVector frame =
+      join(cut_slices(stored, end - envelope.frames.back(), envelope.frames.back()));
   const auto block =
       decompress_frame(frame, envelope.size - (count - 1) * std::uint64_t{limits::kBlockBytes});
   if (!block) return pass(block);

@@ -199,6 +199,17 @@ Result<void> FileStore::make_folder_durable(const path& folder) {
   return {};
 }
 
+// Whether the key's object is the one to be put: then it was put before.
+Result<void> FileStore::holds_already(const path& target, const core::PutObject& object,
+                                      Deadline deadline) const {
+  const auto existing = get_now(object.key, std::nullopt, deadline);
+  if (!existing && existing.error().code != Code::not_found) return pass(existing);
+  if (existing && core::sha256(*existing) == object.sha256) return {};
+  return core::fail(
+      Code::conflict, Origin::object_store, Retry::never,
+      target.string() + " exists and holds something else; objects are not replaced.");
+}
+
 Result<core::ObjectVersion> FileStore::put_now(const core::PutObject& object, Deadline deadline) {
   if (auto good = check_file_store_key(object.key); !good) return pass(good);
   if (passed(deadline)) return too_late("begin to write");
@@ -235,7 +246,10 @@ Result<core::ObjectVersion> FileStore::put_now(const core::PutObject& object, De
     std::ofstream(target) << core::as_text(object.body.front().first(8));
     return core::ObjectVersion{.location = "file:" + target.string(), .version = {}};
   }
-  if (const int error = file->rename_to(target); error != 0) {
+  if (const int error = file->rename_to(target); error == EEXIST) {
+    const auto same = holds_already(target, object, deadline);
+    if (!same) return pass(same);
+  } else if (error != 0) {
     return classify(error, "rename a temporary file to", target);
   }
   if (auto synced = sync_folder(target.parent_path()); !synced) {

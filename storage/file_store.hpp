@@ -1,17 +1,15 @@
 // FileStore: the object store on a local folder; the embedded default.
 //
 //   <folder>/<key>              an object; it appears by rename and is never seen in part
-//   <folder>/.tmp/put-<unique>  a put that is under way; locked (flock) by the process that writes
-//   it
+//   <folder>/.tmp/put-<unique>  a put that is under way; locked (flock) by its process
 //
 // - put: write the temporary file, hashing what is written; compare the digest; fsync; compare the
-// size;
-//   rename; fsync the folder. New folders are made durable the same way, parents first.
+//   size; rename; fsync the folder. New folders are made durable the same way, parents first.
 // - After a failed fsync the temporary file is gone: the kernel may have dropped its pages, so a
 //   second fsync on it would report a success that never was.
 // - PutObject's content_type and metadata are not stored: the object describes itself
-// (core/sealed_object.hpp).
-// - Objects have no versions; putting a key again replaces the object in one step.
+//   (core/sealed_object.hpp).
+// - Objects have no versions and are never replaced: other bytes for a key are Code::conflict.
 // All file work runs on the workers; members may be called from any thread.
 #pragma once
 
@@ -61,6 +59,8 @@ class FileStore final : public core::ObjectStore {
   FileStore(std::filesystem::path folder, core::Workers& workers);
 
   core::Result<void> prepare(bool clean_up);
+  core::Result<void> holds_already(const std::filesystem::path& target,
+                                   const core::PutObject& object, core::Deadline deadline) const;
   core::Result<core::ObjectVersion> put_now(const core::PutObject& object, core::Deadline deadline);
   core::Result<core::ObjectInfo> head_now(const std::string& key, core::Deadline deadline) const;
   core::Result<core::ByteVector> get_now(const std::string& key,

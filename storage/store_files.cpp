@@ -80,7 +80,12 @@ Descriptor open_file(const path& file, int flags) {
 }
 
 int TemporaryFile::rename_to(const path& target) {
-  if (::rename(name_.c_str(), target.c_str()) != 0) return errno;
+  if (::renameat2(AT_FDCWD, name_.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE) != 0) {
+    if (errno != EINVAL && errno != ENOSYS) return errno;
+    // A file system that cannot do it in one step, as NFS: two names for a moment.
+    if (::link(name_.c_str(), target.c_str()) != 0) return errno;
+    ::unlink(name_.c_str());
+  }
   name_.clear();
   return 0;
 }

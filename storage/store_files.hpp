@@ -61,7 +61,7 @@ class TemporaryFile {
 
   [[nodiscard]] int fd() const { return descriptor_.get(); }
   [[nodiscard]] const std::filesystem::path& name() const { return name_; }
-  // 0 or errno.
+  // 0 or errno; EEXIST where target exists, which stays.
   int rename_to(const std::filesystem::path& target);
 
  private:

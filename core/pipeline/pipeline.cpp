@@ -30,8 +30,9 @@ Pipeline::Pipeline(Runtime& runtime, WriteAheadBuffer& buffer, const std::vector
       stopped_(runtime.make_signal()),
       random_(static_cast<std::minstd_rand::result_type>(settings.seed)) {
   for (Stage* stage : stages) {
-    runners_.push_back(std::make_unique<Runner>(stage, Budget(runtime, stage->concurrency()),
-                                                TargetGate(settings.retry.longest)));
+    runners_.push_back(
+        std::make_unique<Runner>(stage, Budget(runtime, stage->concurrency()),
+                                 TargetGate(settings.retry.longest, stage->retry_budget())));
   }
 }
 
@@ -276,7 +277,6 @@ void Pipeline::tell_gate(Runner& runner, const Result<void>& done, bool retry) {
 Task<Result<void>> Pipeline::run_stage(Runner& runner, InHand& hand, Passage& passage) {
   const std::string_view name = runner.stage->name();
   observer_.on_received(name);
-  const RetryPolicy& retry = runner.stage->retry() ? *runner.stage->retry() : settings_.retry;
   std::uint64_t successes = runner.gate.successes();
   std::uint32_t counted = 0;
   for (std::uint32_t attempt = 1;; ++attempt) {
@@ -305,6 +305,8 @@ Task<Result<void>> Pipeline::run_stage(Runner& runner, InHand& hand, Passage& pa
     if (!refused || std::exchange(successes, runner.gate.successes()) != runner.gate.successes()) {
       ++counted;
     }
+    const RetryPolicy* own = runner.stage->retry(done.error());
+    const RetryPolicy& retry = own != nullptr ? *own : settings_.retry;
     const bool hopeless = done.error().retry == Retry::never && !refused;
     if (hopeless || counted >= retry.attempts_max) {
       hand.settled = co_await park(hand, name, done.error(), attempt);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string_view>
 
+#include "core/ports/metadata_store.hpp"
 #include "core/ports/object_store.hpp"
 #include "core/ports/write_ahead_buffer.hpp"
 #include "core/result.hpp"
@@ -18,9 +19,8 @@ struct Passage {
   BufferEntry entry;
   // The envelope that is archived in place of the buffered one; null: that one, as it is.
   std::shared_ptr<const Envelope> transformed;
-  // What an earlier walk has archived and indexed of a transformed record; the rest is to release
-  // it.
-  bool indexed = false;
+  // The row of an earlier walk that was transformed: archived and indexed as it says.
+  std::shared_ptr<const MetadataRow> indexed;
   OpenedHead head;                // from archive on
   std::uint64_t stored_size = 0;  // of the stored form as it is archived; from archive on
   Sha256 stored_sha256;
@@ -40,8 +40,10 @@ class Stage {
   virtual ~Stage() = default;
   [[nodiscard]] virtual std::string_view name() const = 0;
   [[nodiscard]] virtual std::size_t concurrency() const = 0;
-  // Null: the pipeline's.
-  [[nodiscard]] virtual const RetryPolicy* retry() const { return nullptr; }
+  // How a record waits after this error; null: as the pipeline's settings say.
+  [[nodiscard]] virtual const RetryPolicy* retry(const Error& /*error*/) const { return nullptr; }
+  // Of all records together. Stages that speak to several targets bound theirs themselves.
+  [[nodiscard]] virtual RetryBudget::Settings retry_budget() const { return {}; }
   // One attempt. The caller owns passage and keeps it alive.
   virtual Task<Result<void>> run(Passage& passage) = 0;
   // The pipeline stops: attempts that wait for company go on without.

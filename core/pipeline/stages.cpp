@@ -2,6 +2,7 @@
 
 #include "core/digest.hpp"
 #include "core/faults.hpp"
+#include "core/pipeline/put_object.hpp"
 #include "core/text.hpp"
 
 namespace daybook::core::pipeline {
@@ -25,17 +26,14 @@ Result<OpenedHead> verify(const BufferEntry& entry, Bytes object) {
   return head;
 }
 
-// The stored record's zstd frames; empty where its envelope does not fit its bytes.
-Slices frames_in(const Slices& stored, const OpenedHead& head) {
-  std::uint64_t bytes = 0;
-  for (const std::uint32_t frame : head.envelope.frames) bytes += frame;
-  if (head.data_offset + bytes > total_bytes(stored)) return {};
-  return cut_slices(stored, head.data_offset, bytes);
+// What the transformed envelope takes beside the stored form: itself, and its text.
+std::uint64_t added_by(const Passage& passage) {
+  return passage.transformed ? 2 * to_json(*passage.transformed).size() : 0;
 }
 
 // Puts the transformed envelope in front of the record's frames.
 Result<void> rehead(StoredRecord& stored, Passage& passage) {
-  if (frames_in(stored.slices(), stored.head).empty() ||
+  if (frames_of(stored.slices(), stored.head).empty() ||
       stored.head.envelope.frames != passage.transformed->frames) {
     return damaged(passage.entry, "its envelope does not fit its bytes");
   }
@@ -47,26 +45,7 @@ Result<void> rehead(StoredRecord& stored, Passage& passage) {
   return {};
 }
 
-std::map<std::string, std::string> object_metadata(const Envelope& envelope) {
-  return {{"daybook-id", envelope.id.str()},
-          {"daybook-tenant", percent_encode(envelope.tenant)},
-          {"daybook-sha256", envelope.sha256.hex()},
-          {"daybook-size", std::to_string(envelope.size)},
-          {"daybook-received-at", format_time(envelope.received_at)}};
-}
-
 }  // namespace
-
-PutObject archive_request(const Envelope& envelope, Slices stored, const Sha256& stored_sha256,
-                          std::string_view prefix) {
-  return {.key = object_key(envelope, prefix),
-          .body = std::move(stored),
-          .sha256 = stored_sha256,
-          .content_type = envelope.content_type,
-          .metadata = object_metadata(envelope),
-          .tenant = envelope.tenant,
-          .received_at = envelope.received_at};
-}
 
 MetadataRow row_of(const Passage& passage, WallTime indexed_at) {
   MetadataRow row;
@@ -137,10 +116,10 @@ Task<Result<StoredRecord>> ArchiveStage::fetch_original(const BufferEntry& entry
 
 Task<Result<void>> ArchiveStage::run(Passage& passage) {
   if (!passage.started_at) passage.started_at = runtime_.now();
-  if (passage.indexed) co_return Result<void>{};
+  if (passage.indexed) co_return Result<void>{};  // and so archived
   if (passage.in_common) co_return co_await segments_->again(passage);
   if (segments_ && !passage.alone && segments_->takes(passage.entry.stored_size)) {
-    if (auto memory = co_await segments_->room(passage.entry.stored_size)) {
+    if (auto memory = co_await segments_->room(passage.entry.stored_size + added_by(passage))) {
       co_return co_await put_together(passage, std::move(*memory));
     }
   }
@@ -177,50 +156,16 @@ Task<Result<void>> ArchiveStage::put_alone(Passage& passage, StoredRecord stored
     slices = {as_bytes(corrupt)};
     passage.stored_sha256 = sha256(slices);
   }
-  PutObject put = archive_request(passage.head.envelope, std::move(slices), passage.stored_sha256,
-                                  settings_.prefix);
-  passage.object_key = put.key;
   CRASH_POINT("before_put");
-  if (PLANTED("release_before_put")) co_return Result<void>{};
-  auto version = co_await store_.put(std::move(put), deadline);
-  CRASH_POINT("after_put");
-  if (!version && version.error().code == Code::conflict && version.error().retry == Retry::never &&
-      passage.transformed) {
-    auto adopted = co_await adopt(passage, std::move(stored), deadline);
-    if (!adopted) co_return pass(std::move(version));
-    version = std::move(adopted);
+  if (PLANTED("release_before_put")) {
+    passage.object_key = object_key(passage.head.envelope, settings_.prefix);
+    co_return Result<void>{};
   }
-  if (!version) co_return pass(std::move(version));
-  passage.object = std::move(*version);
-  passage.archived_at = runtime_.now();
-  co_return Result<void>{};
-}
-
-// An earlier walk has written this record, as it was transformed then: its object is what was
-// archived, and stays.
-Task<Result<ObjectVersion>> ArchiveStage::adopt(Passage& passage, StoredRecord stored,
-                                                Deadline deadline) {
-  auto existing = co_await store_.get(passage.object_key, std::nullopt, deadline);
-  if (!existing) co_return pass(std::move(existing));
-  Result<OpenedHead> head;
-  co_await workers_.run([&] {
-    head = open_head(*existing);
-    if (!head) return;
-    const Slices theirs = frames_in({*existing}, *head);
-    const Slices ours = frames_in(stored.slices(), passage.head);
-    if (head->envelope.id != passage.entry.id || theirs.empty() || sha256(theirs) != sha256(ours)) {
-      head = damaged(passage.entry, "the object is another record's");
-    }
-    passage.stored_sha256 = sha256(*existing);
-  });
-  if (!head) co_return pass(std::move(head));
-  const auto listed = co_await store_.list(passage.object_key, "", 1, deadline);
-  if (!listed) co_return pass(listed);
-  passage.stored_size = existing->size();
-  passage.head = std::move(*head);
-  ObjectVersion version;
-  if (!listed->empty()) version.location = listed->front().location;
-  co_return version;
+  auto done =
+      co_await put_object(store_, workers_, passage, std::move(slices), settings_.prefix, deadline);
+  CRASH_POINT("after_put");
+  if (done) passage.archived_at = runtime_.now();
+  co_return done;
 }
 
 IndexStage::IndexStage(Runtime& runtime, MetadataStore& metadata, std::size_t batch_max,
@@ -232,10 +177,10 @@ IndexStage::IndexStage(Runtime& runtime, MetadataStore& metadata, std::size_t ba
       }) {}
 
 Task<Result<void>> IndexStage::run(Passage& passage) {
-  if (passage.indexed) co_return Result<void>{};
   CRASH_POINT("before_row");
   if (PLANTED("release_before_row")) co_return Result<void>{};
-  MetadataRow row = row_of(passage, runtime_.now());
+  // A row that is there goes once more: it changes nothing, and publishes what was not.
+  MetadataRow row = passage.indexed ? *passage.indexed : row_of(passage, runtime_.now());
   if (PLANTED("row_of_other_bytes")) row.envelope.sha256.bytes[0] ^= std::byte{1};
   if (PLANTED("row_twice")) {
     MetadataRow twin = row;

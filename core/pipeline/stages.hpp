@@ -14,9 +14,6 @@
 
 namespace daybook::core::pipeline {
 
-// What the archive gets: the stored bytes, under the record's key, with its metadata.
-[[nodiscard]] PutObject archive_request(const Envelope& envelope, Slices stored,
-                                        const Sha256& stored_sha256, std::string_view prefix);
 [[nodiscard]] MetadataRow row_of(const Passage& passage, WallTime indexed_at);
 
 // Buffer -> object store, each record as an object or, with segments, small ones together. Checks
@@ -47,7 +44,6 @@ class ArchiveStage final : public Stage {
   // As it is to be archived, and what the passage says of it.
   Task<Result<StoredRecord>> fetch(Passage& passage, Deadline deadline);
   Task<Result<StoredRecord>> fetch_original(const BufferEntry& entry, Deadline deadline);
-  Task<Result<ObjectVersion>> adopt(Passage& passage, StoredRecord stored, Deadline deadline);
   Task<Result<void>> put_alone(Passage& passage, StoredRecord stored, Deadline deadline);
   Task<Result<void>> put_together(Passage& passage, Budget::Share memory);
 

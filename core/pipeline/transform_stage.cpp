@@ -18,10 +18,7 @@ Result<transform::PayloadValues> payload_values(const Slices& stored, const Open
   const std::uint64_t stored_size = total_bytes(stored);
   for (const std::uint32_t bytes : head.envelope.frames) {
     if (offset + bytes > stored_size) return damaged("they end inside a frame");
-    ByteVector frame;
-    for (Bytes part : cut_slices(stored, offset, bytes)) {
-      frame.insert(frame.end(), part.begin(), part.end());
-    }
+    const ByteVector frame = join(cut_slices(stored, offset, bytes));
     const std::size_t size = std::min<std::uint64_t>(rest, limits::kBlockBytes);
     const auto block = decompress_frame(frame, size);
     if (!block) return damaged(block.error().detail);
@@ -47,27 +44,17 @@ TransformStage::TransformStage(Runtime& runtime, Workers& workers, WriteAheadBuf
 
 Task<Result<void>> TransformStage::run(Passage& passage) {
   const BufferEntry entry = passage.entry;
-  const auto fresh = fresh_.peek(entry);
-  Envelope envelope;
-  if (fresh) {
-    envelope = fresh->envelope();
-  } else {
-    auto found = co_await buffer_.find(entry.id, runtime_.steady_now() + settings_.timeout);
-    if (!found) co_return pass(std::move(found));
-    if (!*found) {
-      co_return fail(Code::not_found, Origin::buffer, Retry::safe,
-                     "the buffer has no record " + entry.id.str());
-    }
-    envelope = std::move((*found)->head.envelope);
+  auto envelope = co_await read_envelope(entry);
+  if (!envelope) co_return pass(std::move(envelope));
+  if (!transforms_.concerns(*envelope)) co_return Result<void>{};
+  // Also of a record that this process took: it may have gone straight to the archive before.
+  auto row = co_await metadata_.find(entry.id, runtime_.steady_now() + settings_.timeout);
+  if (!row) co_return pass(std::move(row));
+  if (*row) {
+    passage.indexed = std::make_shared<const MetadataRow>(std::move(**row));
+    co_return Result<void>{};
   }
-  if (!transforms_.concerns(envelope)) co_return Result<void>{};
-  if (!fresh) {
-    const auto indexed = co_await is_indexed(entry);
-    if (!indexed) co_return pass(indexed);
-    passage.indexed = *indexed;
-    if (passage.indexed) co_return Result<void>{};
-  }
-  auto changed = co_await transforms_.apply(std::move(envelope),
+  auto changed = co_await transforms_.apply(*std::move(envelope),
                                             [this, entry](std::vector<JsonPointer> pointers) {
                                               return read_payload(entry, std::move(pointers));
                                             });
@@ -76,10 +63,21 @@ Task<Result<void>> TransformStage::run(Passage& passage) {
   co_return Result<void>{};
 }
 
-Task<Result<bool>> TransformStage::is_indexed(const BufferEntry& entry) {
-  auto row = co_await metadata_.find(entry.id, runtime_.steady_now() + settings_.timeout);
-  if (!row) co_return pass(std::move(row));
-  co_return row->has_value();
+// The fresh record itself is not held: it is counted as gone when others take its place.
+Task<Result<Envelope>> TransformStage::read_envelope(BufferEntry entry) {
+  if (const auto fresh = fresh_.peek(entry)) co_return fresh->envelope();
+  auto found = co_await buffer_.find(entry.id, runtime_.steady_now() + settings_.timeout);
+  if (!found) co_return pass(std::move(found));
+  if (!*found) {
+    co_return fail(Code::not_found, Origin::buffer, Retry::safe,
+                   "the buffer has no record " + entry.id.str());
+  }
+  co_return std::move((*found)->head.envelope);
+}
+
+const RetryPolicy* TransformStage::retry(const Error& error) const {
+  const bool of_a_store = error.origin == Origin::buffer || error.origin == Origin::metadata;
+  return of_a_store ? nullptr : &settings_.retry;
 }
 
 Task<Result<transform::PayloadValues>> TransformStage::read_payload(

@@ -3,7 +3,7 @@
 //
 // A record that is walked again may have been archived already, transformed by other rules or other
 // answers: what was archived first stays. A record whose row is there is only released; an object
-// without its row is adopted by ArchiveStage where the store can tell.
+// without its row stays, too, where the store can tell (put_object).
 #pragma once
 
 #include "core/budget.hpp"
@@ -31,13 +31,18 @@ class TransformStage final : public Stage {
 
   [[nodiscard]] std::string_view name() const override { return "transform"; }
   [[nodiscard]] std::size_t concurrency() const override { return settings_.records_max; }
-  [[nodiscard]] const RetryPolicy* retry() const override { return &settings_.retry; }
+  // Of what a transform itself does wrong; stores are waited for as in other stages.
+  [[nodiscard]] const RetryPolicy* retry(const Error& error) const override;
+  // Each service is a target of its own, and HttpTransformer's matter.
+  [[nodiscard]] RetryBudget::Settings retry_budget() const override {
+    return {.tokens_max = 1e9, .per_success = 0, .per_second = 1e9};
+  }
   Task<Result<void>> run(Passage& passage) override;
 
  private:
   Task<Result<transform::PayloadValues>> read_payload(BufferEntry entry,
                                                       std::vector<JsonPointer> pointers);
-  Task<Result<bool>> is_indexed(const BufferEntry& entry);
+  Task<Result<Envelope>> read_envelope(BufferEntry entry);
 
   Runtime& runtime_;
   Workers& workers_;

@@ -152,13 +152,19 @@ Result<void> replace_attributes(Envelope& envelope, std::string_view text) {
   }
   for (const auto& member : value.get_object()) {
     const std::string name(member.key());
-    if (!is_settable(name)) {
+    // What came in stays, whatever its name.
+    if (!is_settable(name) && !envelope.attributes.contains(name)) {
       return refuse("the answer has " + quoted(name) +
                     ": a name has 1 to 64 letters, digits, '.', '_' and '-'");
     }
     if (member.value().is_null()) continue;
     if (!member.value().is_string()) return refuse(quoted(name) + " of the answer is no text");
-    set_attribute(next, name, std::string(member.value().get_string()));
+    std::string held(member.value().get_string());
+    if (is_settable(name)) {
+      set_attribute(next, name, std::move(held));
+    } else if (!held.empty()) {
+      next.attributes[name] = std::move(held);
+    }
   }
   envelope = std::move(next);
   return {};

@@ -118,7 +118,8 @@ Task<Result<void>> apply_http(const Http& http, Envelope& envelope) {
   auto answer =
       co_await http.transformer->call(attributes_json(envelope), envelope.id, envelope.tenant);
   if (!answer) co_return pass(std::move(answer));
-  co_return replace_attributes(envelope, *answer);
+  if (!*answer) co_return Result<void>{};
+  co_return replace_attributes(envelope, **answer);
 }
 
 Task<Result<void>> apply_lookup(const Step& step, const Lookup& lookup, Envelope& envelope) {

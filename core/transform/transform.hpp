@@ -37,9 +37,10 @@ class LookupTable {
 class Transformer {
  public:
   virtual ~Transformer() = default;
-  // Both are JSON objects of texts. A refusal of this record is Retry::never.
-  virtual Task<Result<std::string>> call(std::string attributes, RecordId id,
-                                         std::string tenant) = 0;
+  // Both are JSON objects of texts; nullopt: nothing changes. A refusal of this record is
+  // Retry::never.
+  virtual Task<Result<std::optional<std::string>>> call(std::string attributes, RecordId id,
+                                                        std::string tenant) = 0;
 };
 
 enum class Missing { skip, park };

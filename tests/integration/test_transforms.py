@@ -219,6 +219,19 @@ class Parked(Transforms):
         self.wait_state(refused)
         self.assert_clean()
 
+    def test_a_transformer_that_is_down_does_not_hold_up_records_that_do_without(self):
+        service = self.transformer(lambda body: (500, {}))
+        self.serve(self.transform("ask", {"http": service.url, "allow_private": True}, type="sale"),
+                   settings={"pipeline.parked_retry": "1h", "pipeline.records_in_flight": 16})
+        wanted = [self.post(b"sale %d" % i, type="sale") for i in range(60)]
+        others = [self.post(b"other %d" % i) for i in range(20)]
+        for record in others:
+            self.wait_state(record, "indexed")
+        for record in wanted:
+            self.wait_state(record, "parked")
+        # Without a rest it would be asked 180 times.
+        self.assertLess(len(service.calls), 90)
+
     def test_invalid_attributes_are_parked_with_their_reason_and_others_go_on(self):
         answers = {"1": {"bad name": "x"}, "2": {"a": "x" * 2000}, "3": {"a": 1}, "4": ["a"],
                    "5": {f"a{i}": "x" for i in range(65)}}
@@ -248,6 +261,7 @@ class Parked(Transforms):
                 ({"lookup": "f.csv", "key": "a", "take": ["a"]}, "must not be looked up by itself"),
                 ({"lookup": "f.xls", "key": "a"}, "ends in none of .csv"),
                 ({"drop": "a", "key": "b"}, "step.key: it means nothing with drop"),
+                ({"drop": "context.*"}, "step.drop: * stands for any free attribute"),
                 ({"http": "file:///etc/passwd"}, "step.http: ")):
             file = self.area.write("bad.toml", self.transform("t", step))
             run = subprocess.run([harness.binary(), "config", "--check", "--config", file],

@@ -57,6 +57,15 @@ TEST(LookupFile, csv_is_read_as_its_standard_says) {
   EXPECT_NE(why(LookupFormat::csv, "k,a\nx,\xFF").find("no UTF-8"), std::string::npos);
 }
 
+TEST(LookupFile, their_number_is_bounded) {
+  std::string csv = "k,v\n";
+  for (int i = 0; i < 50'000; ++i) csv += std::to_string(i) + ",v\n";
+  EXPECT_TRUE(parse_lookup(LookupFormat::csv, csv));
+  const auto more = parse_lookup(LookupFormat::csv, csv + "one,more\n");
+  ASSERT_FALSE(more);
+  EXPECT_EQ(more.error().detail, "line 50002: there are more than 100000 keys and values");
+}
+
 TEST(LookupFile, json_and_toml_are_tables_by_key) {
   const Rows wanted = {{"web1", {{"site", "a"}, {"port", "80"}, {"live", "true"}}}, {"web2", {}}};
   EXPECT_EQ(rows(LookupFormat::json,

@@ -95,6 +95,20 @@ TEST_F(FileStoreTest, stores_the_bytes_under_the_key_and_says_where) {
   EXPECT_EQ(files(), std::vector<std::string>{"bank/2026/11/21/04/id.json.zst"});
 }
 
+TEST_F(FileStoreTest, never_replaces_an_object) {
+  const core::ByteVector bytes = random_bytes(100'000, 1);
+  ASSERT_TRUE(put("a/b", bytes));
+  const auto again = put("a/b", bytes);
+  EXPECT_TRUE(again) << "what is there already is there";
+  const auto other = put("a/b", random_bytes(100'000, 2));
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, core::Code::conflict);
+  EXPECT_EQ(other.error().retry, core::Retry::never);
+  EXPECT_EQ(*run_task(store_->get("a/b", std::nullopt, soon())), bytes);
+  EXPECT_TRUE(std::filesystem::is_empty(folder_.path() / "archive/.tmp"))
+      << "nothing of the refused one is left";
+}
+
 TEST_F(FileStoreTest, says_absolute_places_for_a_relative_folder) {
   const fs::path before = fs::current_path();
   fs::current_path(folder_.path());

@@ -42,6 +42,7 @@ class FlakyObjectStore final : public core::ObjectStore {
   explicit FlakyObjectStore(core::Runtime& runtime) : runtime_(runtime) {}
 
   Decide decide;
+  Decide decide_get;
   std::function<core::Task<>(std::string key)> on_put;
   core::Duration takes{};
   std::set<std::string> stored;  // keys that were put with success or whose answer was lost
@@ -72,7 +73,10 @@ class FlakyObjectStore final : public core::ObjectStore {
   core::Task<core::Result<core::ByteVector>> get(std::string key,
                                                  std::optional<core::ByteRange> range,
                                                  core::Deadline deadline) override {
-    return store_.get(std::move(key), range, deadline);
+    if (const auto fault = decide_get ? decide_get() : std::nullopt) {
+      co_return core::Failure(fault->error);
+    }
+    co_return co_await store_.get(std::move(key), range, deadline);
   }
   core::Task<core::Result<std::vector<core::ListedObject>>> list(std::string prefix,
                                                                  std::string after, std::size_t max,
@@ -94,6 +98,7 @@ class FlakyMetadataStore final : public core::MetadataStore {
   explicit FlakyMetadataStore(core::Runtime& runtime) : runtime_(runtime) {}
 
   Decide decide;
+  Decide decide_find;
   core::Duration takes{};
   std::map<core::RecordId, std::size_t> inserted;  // rows by id: how often they were handed in
   std::map<core::RecordId, core::MetadataRow> rows;
@@ -114,7 +119,10 @@ class FlakyMetadataStore final : public core::MetadataStore {
   }
   core::Task<core::Result<std::optional<core::MetadataRow>>> find(
       core::RecordId id, core::Deadline deadline) override {
-    return store_.find(id, deadline);
+    if (const auto fault = decide_find ? decide_find() : std::nullopt) {
+      co_return core::Failure(fault->error);
+    }
+    co_return co_await store_.find(id, deadline);
   }
   core::Task<core::Result<std::vector<core::MetadataRow>>> list(core::MetadataQuery query,
                                                                 core::Deadline deadline) override {
@@ -186,10 +194,12 @@ inline std::string sealed_bytes(core::RecordId id, std::string_view payload,
   envelope.sha256 = core::sha256(core::as_bytes(payload));
   envelope.received_at = core::WallTime(std::chrono::milliseconds(id.unix_ms()));
   envelope.durability = "fsync";
-  core::ByteVector frame = core::compress_frame(core::as_bytes(payload), 1);
-  envelope.frames = {static_cast<std::uint32_t>(frame.size())};
   std::vector<core::ByteVector> frames;
-  frames.push_back(std::move(frame));
+  for (std::size_t at = 0; at < payload.size() || at == 0; at += core::limits::kBlockBytes) {
+    const auto block = payload.substr(at, core::limits::kBlockBytes);
+    frames.push_back(core::compress_frame(core::as_bytes(block), 1));
+    envelope.frames.push_back(static_cast<std::uint32_t>(frames.back().size()));
+  }
   const core::SealedObject object(std::move(envelope), std::move(frames));
   std::string bytes;
   for (core::Bytes slice : object.slices()) bytes += core::as_text(slice);

@@ -22,10 +22,11 @@ class Counter final : public core::transform::Transformer {
  public:
   std::function<std::optional<core::Error>()> refuse;
   std::size_t calls = 0;
-  core::Task<core::Result<std::string>> call(std::string, core::RecordId, std::string) override {
+  core::Task<core::Result<std::optional<std::string>>> call(std::string, core::RecordId,
+                                                            std::string) override {
     ++calls;
     if (const auto error = refuse ? refuse() : std::nullopt) co_return core::Failure(*error);
-    co_return "{\"call\":\"" + std::to_string(calls) + "\"}";
+    co_return std::optional("{\"call\":\"" + std::to_string(calls) + "\"}");
   }
 };
 
@@ -115,6 +116,29 @@ TEST(TransformStage, small_records_share_segments_after_their_transform) {
   world.expect_nothing_lost();
 }
 
+TEST(TransformStage, records_of_several_frames_share_segments_too) {
+  const Transforms transforms = one({{Add{"site", "a"}}});
+  WorldSettings settings = settings_of(transforms);
+  settings.segments = {.bytes_max = 64 * core::MiB,
+                       .records_max = 16,
+                       .age = 1s,
+                       .memory_max = 128 * core::MiB,
+                       .retry = {},
+                       .on_put = {}};
+  World world(settings);
+  world.node.pipeline.start();
+  for (const std::size_t frames : {1U, 2U, 3U, 4U}) {
+    world.accept(std::string((frames - 1) * core::limits::kBlockBytes + 100, 'x') + "\n",
+                 "text/plain");
+  }
+  world.run_until_settled(1min);
+  ASSERT_EQ(world.metadata.rows.size(), 4u);
+  for (const auto& [id, row] : world.metadata.rows) {
+    EXPECT_TRUE(core::segment_of_key(row.object_key)) << row.object_key;
+  }
+  world.expect_nothing_lost();
+}
+
 TEST(TransformStage,
      a_transformer_that_is_away_is_asked_three_times_and_then_the_record_is_parked) {
   const auto transformer = std::make_shared<Counter>();
@@ -180,6 +204,67 @@ TEST(TransformStage, an_object_that_an_earlier_walk_wrote_stays_though_the_trans
 
 TEST(TransformStage, an_object_without_a_row_is_replaced_where_the_store_cannot_tell) {
   walk_twice(false, "2");
+}
+
+// Killed between object and row; then the transforms are taken out of the configuration.
+TEST(TransformStage, an_object_that_an_earlier_walk_wrote_stays_though_nothing_transforms_it_now) {
+  Transforms transforms = one({{Drop{"token"}}});
+  World world(settings_of(transforms));
+  world.objects.refuse_other_bytes();
+  world.metadata.decide = [&]() -> std::optional<StoreFault> {
+    return StoreFault{outage(core::Origin::metadata)};
+  };
+  world.node.pipeline.start();
+  const auto id = world.accept("payload", "text/plain", with({{"token", "SESAME"}}));
+  world.runtime.run_until([&] { return world.store->parked.contains(id); }, 2h);
+  transforms = Transforms();
+  world.metadata.decide = nullptr;
+  world.runtime.run_until([&] { return world.metadata.rows.contains(id); }, 2h);
+  EXPECT_EQ(archived(world, id, "payload").attributes.count("token"), 0u);
+  world.runtime.run_for(1min);
+  world.expect_nothing_lost();
+}
+
+TEST(TransformStage, an_object_that_cannot_be_looked_at_for_a_moment_is_looked_at_again) {
+  const auto transformer = std::make_shared<Counter>();
+  const Transforms transforms = one({{Http{transformer}}});
+  World world(settings_of(transforms));
+  world.objects.refuse_other_bytes();
+  std::size_t puts = 0;
+  world.objects.decide = [&]() -> std::optional<StoreFault> {
+    if (++puts > 6) return std::nullopt;
+    return StoreFault{outage(core::Origin::object_store), true};
+  };
+  std::size_t gets = 0;
+  world.objects.decide_get = [&]() -> std::optional<StoreFault> {
+    if (++gets > 2) return std::nullopt;
+    return StoreFault{outage(core::Origin::object_store)};
+  };
+  world.node.pipeline.start();
+  const auto id = world.accept("payload");
+  world.runtime.run_until([&] { return world.metadata.rows.contains(id); }, 2h);
+  world.objects.decide_get = nullptr;
+  EXPECT_EQ(archived(world, id, "payload").attributes.at("call"), "1");
+  world.runtime.run_for(1min);
+  EXPECT_TRUE(world.store->parked.empty());
+  world.expect_nothing_lost();
+}
+
+TEST(TransformStage, an_index_that_is_away_for_a_while_parks_nothing) {
+  const Transforms transforms = one({{Add{"site", "a"}}});
+  World world(settings_of(transforms));
+  const core::SteadyTime back = world.runtime.steady_now() + 5s;
+  world.metadata.decide_find = [&]() -> std::optional<StoreFault> {
+    if (world.runtime.steady_now() >= back) return std::nullopt;
+    return StoreFault{outage(core::Origin::metadata)};
+  };
+  world.node.pipeline.start();
+  for (int i = 0; i < 20; ++i) world.accept();
+  world.runtime.run_until([&] { return world.metadata.rows.size() == 20; }, 10min);
+  EXPECT_EQ(world.metadata.rows.size(), 20u);
+  EXPECT_TRUE(world.node.observer.parked.empty());
+  world.runtime.run_for(1min);
+  world.expect_nothing_lost();
 }
 
 TEST(TransformStage, a_row_that_an_earlier_walk_committed_stays) {

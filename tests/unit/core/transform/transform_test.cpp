@@ -27,15 +27,17 @@ class FixedTable final : public LookupTable {
 
 class ScriptedTransformer final : public Transformer {
  public:
-  explicit ScriptedTransformer(Result<std::string> answer) : answer_(std::move(answer)) {}
+  explicit ScriptedTransformer(Result<std::optional<std::string>> answer)
+      : answer_(std::move(answer)) {}
   std::string asked;
-  Task<Result<std::string>> call(std::string attributes, RecordId, std::string) override {
+  Task<Result<std::optional<std::string>>> call(std::string attributes, RecordId,
+                                                std::string) override {
     asked = std::move(attributes);
     co_return answer_;
   }
 
  private:
-  Result<std::string> answer_;
+  Result<std::optional<std::string>> answer_;
 };
 
 Envelope record() {
@@ -186,8 +188,17 @@ TEST(Transform, asks_a_transformer) {
     ASSERT_FALSE(why) << bad;
     EXPECT_EQ(why.error().retry, Retry::never) << "it is parked with its reason";
   }
-  const auto away = apply({{Http{std::make_shared<ScriptedTransformer>(
-      Result<std::string>(fail(Code::unavailable, Origin::sink, Retry::safe, "away")))}}});
+  const auto nothing = apply({{Http{std::make_shared<ScriptedTransformer>(std::nullopt)}}});
+  EXPECT_EQ(nothing->attributes, record().attributes);
+  // A client may have sent names that no step may make; a service may send them back.
+  Envelope odd = record();
+  odd.attributes = {{"a+b", "1"}, {"context.peer", "2"}};
+  ASSERT_TRUE(replace_attributes(odd, attributes_json(odd)));
+  EXPECT_EQ(odd.attributes, (Attributes{{"a+b", "1"}, {"context.peer", "2"}}));
+  EXPECT_EQ(odd.context, record().context);
+  const auto away =
+      apply({{Http{std::make_shared<ScriptedTransformer>(Result<std::optional<std::string>>(
+          fail(Code::unavailable, Origin::sink, Retry::safe, "away")))}}});
   ASSERT_FALSE(away);
   EXPECT_EQ(away.error().retry, Retry::safe);
   EXPECT_EQ(away.error().detail, "transform t, step 1: away");
