@@ -146,17 +146,17 @@ Task<Result<core::PayloadSealer::Sealed>> MessageSource::settle(Upload& upload,
 bool MessageSource::needs_another_pass() const {
   using core::PayloadEncoding;
   if (reader_.metadata_came_first()) return false;
-  const PayloadEncoding encoding = reader_.metadata().encoding;
-  return encoding == PayloadEncoding::base64 ||
-         (encoding == PayloadEncoding::unsaid && payload_front_.starts_with("\"data:"));
+  const PayloadEncoding said = encoding();
+  return said == PayloadEncoding::base64 ||
+         (said == PayloadEncoding::agreed_base64 && reader_.payload_type() == '"') ||
+         (said == PayloadEncoding::unsaid && payload_front_.starts_with("\"data:"));
 }
 
 // What came before anybody knew what it was to be: text into bytes, one block after the other.
 Task<Result<core::PayloadSealer::Sealed>> MessageSource::decode_sealed(const Sealed& sealed) {
   SealedSource text(services_.workers, sealed);
   auto sealer = services_.ingest.make_sealer(static_cast<int>(config_.ingest_compression_level));
-  core::MessagePayload payload(reader_.metadata().encoding, reader_.payload_type(),
-                               reader_.payload_offset());
+  core::MessagePayload payload(encoding(), reader_.payload_type(), reader_.payload_offset());
   while (!text.at_end()) {
     auto block = co_await text.next_block();
     if (!block) co_return pass(std::move(block));

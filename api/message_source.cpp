@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ranges>
 
 #include "core/limits.hpp"
+#include "core/text.hpp"
 
 namespace daybook::api {
 namespace {
@@ -23,6 +25,14 @@ std::uint64_t message_bytes_max(const core::Config& config) {
   return 2 * config.ingest_body_bytes_max + core::MessageReader::kBytesBesideMax;
 }
 
+bool is_base64_type(const core::Config& config, std::string_view type) {
+  return std::ranges::any_of(std::views::split(config.ingest_message_base64_types, ','),
+                             [type](const auto piece) {
+                               const auto one = core::trim(std::string_view(piece));
+                               return one == "*" || (!one.empty() && one == type);
+                             });
+}
+
 MessageSource::MessageSource(Services services, RequestBody& body, const core::Config& config)
     : services_(services), body_(body), config_(config) {}
 
@@ -35,6 +45,13 @@ std::uint64_t MessageSource::size_limit(std::uint64_t payload_max) const {
 
 bool MessageSource::in_base64() const {
   return payload_ && (payload_->form() == Form::base64 || payload_->form() == Form::data_url);
+}
+
+core::PayloadEncoding MessageSource::encoding() const {
+  const core::MessageMetadata& metadata = reader_.metadata();
+  const bool agreed =
+      metadata.encoding == core::PayloadEncoding::unsaid && is_base64_type(config_, metadata.type);
+  return agreed ? core::PayloadEncoding::agreed_base64 : metadata.encoding;
 }
 
 std::uint64_t MessageSource::memory() const {
@@ -99,9 +116,8 @@ Result<std::size_t> MessageSource::digest(Bytes piece, core::MutableBytes into) 
   if (!reader_.payload_begun() || had_ended) return std::size_t{0};
   if (!payload_) {
     // Where the payload comes first, what it is to be is known only behind it.
-    payload_.emplace(
-        reader_.metadata_came_first() ? reader_.metadata().encoding : core::PayloadEncoding::json,
-        reader_.payload_type(), reader_.payload_offset());
+    payload_.emplace(reader_.metadata_came_first() ? encoding() : core::PayloadEncoding::json,
+                     reader_.payload_type(), reader_.payload_offset());
   }
   constexpr std::size_t kFront = 8;
   if (payload_front_.size() < kFront) {

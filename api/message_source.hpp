@@ -21,6 +21,9 @@ namespace daybook::api {
 // The largest message: its payload may be base64 with escapes.
 [[nodiscard]] std::uint64_t message_bytes_max(const core::Config& config);
 
+// Whether ingest.message_base64_types names the type.
+[[nodiscard]] bool is_base64_type(const core::Config& config, std::string_view type);
+
 class MessageSource final : public LateSource {
  public:
   struct Services {
@@ -58,6 +61,8 @@ class MessageSource final : public LateSource {
 
   core::Task<core::Result<core::Bytes>> read_piece(std::size_t room);
   [[nodiscard]] bool in_base64() const;
+  // What the message or its type says of its payload. Once the metadata is read.
+  [[nodiscard]] core::PayloadEncoding encoding() const;
   core::Result<std::size_t> digest(core::Bytes piece, core::MutableBytes into);
   core::Result<std::size_t> take_from_spill(core::MutableBytes into);
   void mark();

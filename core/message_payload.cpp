@@ -42,9 +42,15 @@ Result<void> MessagePayload::decide() {
   if (encoding_ == PayloadEncoding::base64) {
     rest_ = rest_.subspan(1);
     begin_base64(Form::base64, offset_ + 1);
-  } else if (encoding_ == PayloadEncoding::json || type_ != '"' || !read_head()) {
+    return {};
+  }
+  if (encoding_ != PayloadEncoding::json && type_ == '"' && read_head()) return {};
+  held_ = std::move(head_);
+  if (encoding_ == PayloadEncoding::agreed_base64 && type_ == '"') {
+    held_.erase(0, 1);
+    begin_base64(Form::base64, offset_ + 1);
+  } else {
     form_ = Form::json;
-    held_ = std::move(head_);
   }
   return {};
 }
@@ -85,13 +91,12 @@ void MessagePayload::end_at_quote() {
 
 Result<std::size_t> MessagePayload::take(MutableBytes room) {
   if (form_ == Form::base64 || form_ == Form::data_url) {
-    const auto step = decoder_->decode(as_text(rest_), room);
-    if (!step) return pass(step);
-    rest_ = rest_.subspan(step->consumed);
-    if (step->produced == 0 && last_) {
-      if (auto whole = decoder_->finish(); !whole) return pass(std::move(whole));
+    auto given = decode(room);
+    if (!given && form_ == Form::base64 && encoding_ == PayloadEncoding::agreed_base64) {
+      given.error().detail +=
+          "; payloads of this messageType are base64 unless payloadEncoding says json";
     }
-    return step->produced;
+    return given;
   }
   std::size_t given = std::min(held_.size(), room.size());
   if (given != 0) std::memcpy(room.data(), held_.data(), given);
@@ -101,6 +106,21 @@ Result<std::size_t> MessagePayload::take(MutableBytes room) {
   if (more != 0) std::memcpy(room.data() + given, rest_.data(), more);
   rest_ = rest_.subspan(more);
   return given + more;
+}
+
+Result<std::size_t> MessagePayload::decode(MutableBytes room) {
+  const auto head = decoder_->decode(held_, room);
+  if (!head) return pass(head);
+  held_.erase(0, head->consumed);
+  if (!held_.empty()) return head->produced;
+  const auto step = decoder_->decode(as_text(rest_), room.subspan(head->produced));
+  if (!step) return pass(step);
+  rest_ = rest_.subspan(step->consumed);
+  const std::size_t given = head->produced + step->produced;
+  if (given == 0 && last_) {
+    if (auto whole = decoder_->finish(); !whole) return pass(std::move(whole));
+  }
+  return given;
 }
 
 std::string MessagePayload::text_begin() const {

@@ -1,7 +1,8 @@
 // MessagePayload: from the payload of a message as it stands there (message_reader.hpp) to the
 // bytes that are archived. The rule, which loses nothing:
 //
-//   a string declared base64     the bytes it stands for
+//   a string declared base64     the bytes it stands for; also without a declaration, where that
+//                                was agreed for the type of message
 //   "data:TYPE;base64,…"         the same, with that content type, unless it is declared json
 //   any other value              its JSON text, byte for byte; a string that is not declared is
 //                                never taken for base64, whatever it looks like
@@ -41,6 +42,7 @@ class MessagePayload {
 
  private:
   Result<void> decide();
+  Result<std::size_t> decode(MutableBytes room);
   void begin_base64(Form form, std::uint64_t offset);
   // The head of a data URL, quote and comma included, that has come so far; false: it is none.
   bool read_head();
@@ -51,7 +53,7 @@ class MessagePayload {
   std::uint64_t offset_;
   Form form_ = Form::undecided;
   std::string head_;  // of a string that may be a data URL
-  std::string held_;  // of it, to be archived before rest_
+  std::string held_;  // of it, to be read before rest_
   std::string content_type_;
   std::optional<JsonBase64> decoder_;
   Bytes rest_;

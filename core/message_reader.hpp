@@ -23,8 +23,9 @@ namespace daybook::core {
 
 // How a payload is to be archived. json: the value's bytes as they stand. base64: a string, as the
 // bytes it stands for. unsaid: json, but for a string that says by itself what it is
-// ("data:image/png;base64,…", RFC 2397).
-enum class PayloadEncoding : std::uint8_t { unsaid, json, base64 };
+// ("data:image/png;base64,…", RFC 2397). agreed_base64: as unsaid, but any other string is base64,
+// because of the message's type; no message says this itself.
+enum class PayloadEncoding : std::uint8_t { unsaid, json, base64, agreed_base64 };
 
 struct MessageMetadata {
   std::string type;         // messageType

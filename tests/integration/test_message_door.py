@@ -118,6 +118,47 @@ class Messages(MessageTest):
                     self.assertEqual(row["context"]["payload_encoding"], "base64")
         self.assertEqual(self.payload(message_id), payload)
 
+    def test_the_pipelines_own_client_and_message_work_as_they_are(self):
+        """A message type whose payload is base64 by agreement, no payloadEncoding, an API key."""
+        image = b"II*\0" + harness.seeded("image").randbytes(300_000)
+        message = {"messageMetaData": {
+            "messageType": "imageB64", "sourceSystemID": "IngestMessageTestClient",
+            "sourceTransactionID": "a7f3c0de-1c5e-4a4b-9d0f-6f6e9f0b4c11",
+            "dateTime": "2021-07-03 16:21:12.357246"},
+            "messagePayload": base64.b64encode(image).decode()}
+        try:
+            import requests
+        except ImportError:
+            path = self.area.write("image.json", json.dumps(message))
+            answer = client.curl("-H", "Content-Type: application/json", "-H", "x-api-key: k",
+                                 "--data-binary", f"@{path}", f"{self.daybook.url}/ingestMessage")
+        else:
+            got = requests.post(f"{self.daybook.url}/ingestMessage", json=message,
+                                headers={"x-api-key": "k"}, timeout=60)
+            self.assertEqual(got.status_code, requests.codes.ok)
+            answer = client.Answer(got.status_code, list(got.headers.items()), got.content)
+        message_id = self.assert_taken(answer)
+        row = self.wait_state(message_id)
+        self.assertEqual((row["type"], row["content_type"], row["event_time"]),
+                         ("imageB64", "application/octet-stream", "2021-07-03T16:21:12.357246Z"))
+        self.assertTrue(self.payload(message_id) == image)
+        objects, _ = checker.archived_objects(self.daybook.archive_dir)
+        self.assertEqual([digest for _, digest, _ in objects[message_id]], [payloads.sha256(image)])
+
+    def test_base64_by_agreement_is_of_listed_types_strings_and_no_other_word(self):
+        image = harness.seeded("agreed").randbytes(1_500_001)
+        cases = [("plain", quoted(image), {}, image), ("short", '"data"', {}, base64.b64decode("data")),
+                 ("url", '"data:image/png;base64,' + quoted(image)[1:], {}, image),
+                 ("json", quoted(image), {"payloadEncoding": "json"}, quoted(image).encode()),
+                 ("object", '{"a": "AAAA"}', {}, b'{"a": "AAAA"}'),
+                 ("other type", '"AAAA"', {"messageType": "order"}, b'"AAAA"')]
+        for first in (False, True):
+            for name, value, members, expected in cases:
+                about = {"messageType": "imageB64", **members}
+                body = document(f"agreed {name} {first}", value, first, **about)
+                message_id = self.assert_taken(self.send(body))
+                self.assertTrue(self.payload(message_id) == expected, f"{name} {first}")
+
     def test_a_data_url_says_by_itself_what_it_is(self):
         payload = harness.seeded("url").randbytes(100_000)
         text = '"data:image\\/png;base64,' + quoted(payload)[1:]
@@ -269,6 +310,19 @@ class Refusals(MessageTest):
             self.assert_kept(self.assert_refused(body, f"byte {at}: "), body)
             body = document("bad64", '{"a": "AAAA"}', first, payloadEncoding="base64")
             self.assert_kept(self.assert_refused(body, "must be a string"), body)
+
+    def test_bad_base64_of_an_agreed_type_is_named_and_kept_as_it_came(self):
+        image = harness.seeded("agreed bad").randbytes(2_000_000)
+        for first in (False, True):
+            good = document("agreed bad", quoted(image), first, messageType="imageB64").decode()
+            begin = good.index('"', good.index("messagePayload") + 15) + 1
+            for at in (begin, begin + 3, begin + 1_234_567):
+                body = (good[:at] + "!" + good[at + 1:]).encode()
+                answer = self.assert_refused(body, f"byte {at}: ", "payloadEncoding")
+                self.assert_kept(answer, body)
+        # A file name, as somebody might send who means a text.
+        body = document("agreed text", '"picture.png"', messageType="imageB64")
+        self.assert_kept(self.assert_refused(body, f"byte {body.index(b'.png')}: "), body)
 
     def test_the_same_document_is_kept_once_and_salvage_shows_it(self):
         body = document("once", "1", dateTime="soon")

@@ -53,6 +53,7 @@ TEST(MessagePayload, is_archived_as_declared_or_as_it_stands) {
   const auto unsaid = PayloadEncoding::unsaid;
   const auto json = PayloadEncoding::json;
   const auto base64 = PayloadEncoding::base64;
+  const auto agreed = PayloadEncoding::agreed_base64;
   const std::string long_type = "\"data:" + std::string(300, 'x') + ";base64,AAAA\"";
   const std::vector<Case> cases = {
       {unsaid, R"({"a": [1]})", Form::json, R"({"a": [1]})", ""},
@@ -79,6 +80,14 @@ TEST(MessagePayload, is_archived_as_declared_or_as_it_stands) {
       {unsaid, R"("dat")", Form::json, R"("dat")", ""},
       {unsaid, R"("data:\n;base64,AAAA")", Form::json, R"("data:\n;base64,AAAA")", ""},
       {unsaid, long_type, Form::json, long_type, ""},
+      {agreed, R"("aGVsbG8=")", Form::base64, "hello", ""},
+      {agreed, R"("data")", Form::base64, "\x75\xAB\x5A", ""},
+      {agreed, R"("dataAAAA")", Form::base64, std::string("\x75\xAB\x5A\0\0\0", 6), ""},
+      {agreed, R"("dA==")", Form::base64, "t", ""},
+      {agreed, R"("")", Form::base64, "", ""},
+      {agreed, R"("data:image/png;base64,aGVsbG8=")", Form::data_url, "hello", "image/png"},
+      {agreed, R"({"a": [1]})", Form::json, R"({"a": [1]})", ""},
+      {agreed, "null", Form::json, "null", ""},
       {unsaid, R"(["data:;base64,!"])", Form::json, R"(["data:;base64,!"])", ""},
   };
   for (const Case& wanted : cases) {
@@ -102,6 +111,9 @@ TEST(MessagePayload, is_refused_where_it_is_not_what_it_is_declared) {
       {PayloadEncoding::base64, R"("AAA")", "byte 1004: the base64 text ends"},
       {PayloadEncoding::base64, R"("AA\nAA")", "byte 1003: this is no base64 character"},
       {PayloadEncoding::unsaid, R"("data:a/b;base64,AA-A")", "byte 1019: this is no base64"},
+      {PayloadEncoding::agreed_base64, R"("hello world!")", "byte 1006: this is no base64"},
+      {PayloadEncoding::agreed_base64, R"("data:,hello")", "byte 1005: this is no base64"},
+      {PayloadEncoding::agreed_base64, R"("dat")", "byte 1004: the base64 text ends"},
   };
   for (const auto& [encoding, text, words] : cases) {
     for (const std::size_t piece : {1UL, 4UL, 1000UL}) {
