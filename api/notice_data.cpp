@@ -21,6 +21,14 @@ json::value time_or_null(const std::optional<core::WallTime>& time) {
   return time ? json::value(core::format_time(*time)) : nullptr;
 }
 
+// As it was when the step was done.
+json::object step_persistence(const json::object& row, Event event) {
+  json::object persisted = row.at("persisted").as_object();
+  if (event == Event::started) persisted["archive"] = false;
+  if (event != Event::indexed) persisted["index"] = false;
+  return persisted;
+}
+
 json::object step_data(const json::object& row, const Delivery& delivery, Event event) {
   json::object data;
   for (const char* name : kAlways) {
@@ -28,6 +36,8 @@ json::object step_data(const json::object& row, const Delivery& delivery, Event 
   }
   data["state"] = to_string(event);
   data["partition"] = delivery.partition;
+  data["position"] = row.at("position");
+  data["persisted"] = step_persistence(row, event);
   data["started_at"] = time_or_null(delivery.row.started_at);
   if (event == Event::started) return data;
   data["archived_at"] = time_or_null(delivery.row.archived_at);
@@ -35,6 +45,7 @@ json::object step_data(const json::object& row, const Delivery& delivery, Event 
     if (const json::value* value = row.if_contains(name)) data[name] = *value;
   }
   if (event == Event::archived) return data;
+  data["row"] = row.at("row");
   data["indexed_at"] = core::format_time(delivery.row.indexed_at);
   return data;
 }
@@ -52,7 +63,7 @@ std::string notice_data(const Delivery& delivery, Event event, json::value paylo
   json::object data;
   if (event == Event::parked) {
     data = record_object(delivery.row, "parked");
-    data["parked"] = parked_object(*delivery.parked);
+    add_parked(data, *delivery.parked);
     return json::serialize(data);
   }
   const json::object row = record_object(delivery.row, delivery.row.state);

@@ -6,6 +6,7 @@
 
 #include <boost/json.hpp>
 
+#include "core/config.hpp"
 #include "core/http/message.hpp"
 #include "core/limits.hpp"
 #include "core/segment.hpp"
@@ -15,6 +16,9 @@ namespace daybook::api {
 namespace {
 
 namespace json = boost::json;
+
+// The position of a record that no buffer could take (ladder.hpp).
+constexpr std::string_view kPastTheBuffer = "archived";
 
 json::value text_or_null(const std::string& text) {
   return text.empty() ? json::value(nullptr) : json::value(text);
@@ -26,11 +30,29 @@ json::object texts_object(const std::map<std::string, std::string>& texts) {
   return members;
 }
 
+std::string& row_store() {
+  static std::string name = core::Config{}.metadata_kind;
+  return name;
+}
+
+// Where the record was made durable. The buffer's stays true when its entry was released; a row
+// that was made anew from its object does not know.
+json::object persistence(const core::MetadataRow& row, std::string_view state) {
+  json::value buffer = row.position != kPastTheBuffer;
+  if (row.position.empty()) buffer = state == "spooled" ? json::value(false) : nullptr;
+  const bool object = !row.object_key.empty() || state == "archived";
+  return {{"buffer", std::move(buffer)}, {"archive", object}, {"index", state == "indexed"}};
+}
+
 json::value time_or_null(const std::optional<core::WallTime>& time) {
   return time ? json::value(core::format_time(*time)) : nullptr;
 }
 
 }  // namespace
+
+void name_row_store(std::string name) {
+  row_store() = std::move(name);
+}
 
 json::object parked_object(const core::ParkedRecord& record) {
   return {{"id", record.entry.id.str()},
@@ -41,6 +63,17 @@ json::object parked_object(const core::ParkedRecord& record) {
           {"starts", record.starts},
           {"parked_at", core::format_time(record.parked_at)},
           {"stored_size", record.entry.stored_size}};
+}
+
+void add_parked(json::object& record, const core::ParkedRecord& parked) {
+  if (const auto& at = parked.entry.position; record["position"].is_null() && !at.empty()) {
+    record["position"] = at;
+  }
+  // Parked records are in the buffer; those that got past the archive have their objects.
+  record["persisted"] = {{"buffer", true},
+                         {"archive", parked.stage == "index" || parked.stage == "release"},
+                         {"index", parked.stage == "release"}};
+  record["parked"] = parked_object(parked);
 }
 
 json::object record_object(const core::MetadataRow& row, std::string_view state) {
@@ -82,6 +115,11 @@ json::object record_object(const core::MetadataRow& row, std::string_view state)
     object["archived_at"] = time_or_null(row.archived_at);
     object["indexed_at"] = core::format_time(row.indexed_at);
   }
+  object["row"] = nullptr;
+  if (state == "indexed") {
+    object["row"] = json::object{{"store", row_store()}, {"key", envelope.id.str()}};
+  }
+  object["persisted"] = persistence(row, state);
   object["state"] = state;
   return object;
 }
@@ -130,7 +168,7 @@ core::Result<void> read_time(std::string_view query, std::string_view name,
 std::string record_json(const core::MetadataRow& row, std::string_view state,
                         const core::ParkedRecord* parked) {
   json::object object = record_object(row, state);
-  if (parked != nullptr) object["parked"] = parked_object(*parked);
+  if (parked != nullptr) add_parked(object, *parked);
   return json::serialize(object) + "\n";
 }
 

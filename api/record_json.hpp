@@ -13,10 +13,14 @@
 
 namespace daybook::api {
 
+// Said once at start, before any record is shown: the word for the store that rows are in.
+void name_row_store(std::string name);
+
 // One record, and why a record is parked.
 [[nodiscard]] boost::json::object record_object(const core::MetadataRow& row,
                                                 std::string_view state);
 [[nodiscard]] boost::json::object parked_object(const core::ParkedRecord& record);
+void add_parked(boost::json::object& record, const core::ParkedRecord& parked);
 
 // parked: details of a parked record, or null.
 [[nodiscard]] std::string record_json(const core::MetadataRow& row, std::string_view state,

@@ -22,6 +22,7 @@
 #include "api/pollers.hpp"
 #include "api/problem.hpp"
 #include "api/reconciler.hpp"
+#include "api/record_json.hpp"
 #include "api/records.hpp"
 #include "api/routes.hpp"
 #include "api/s3_settings.hpp"
@@ -152,6 +153,7 @@ Result<void> Server::open() {
   auto metadata = open_metadata_store(config_, runtime_, metadata_writer_, metadata_reader_);
   if (!metadata) return pass(std::move(metadata));
   metadata_ = std::move(*metadata);
+  name_row_store(config_.metadata_kind);
   auto transforms = open_transforms(config_, runtime_, disk_workers_);
   if (!transforms) return pass(std::move(transforms));
   transforms_ = std::move(*transforms);

@@ -167,7 +167,15 @@ class Subscribers(Subscribed):
             self.assertEqual(signed, [webhooks.signatures(notice, self.secret),
                                       webhooks.signatures(notice, self.old_secret)])
         self.assert_documented_check(path.notices[0])
-        started, archived, _, final = (notice.data() for notice in path.notices[:4])
+        started, archived, indexed, final = (notice.data() for notice in path.notices[:4])
+        self.assertEqual([one["position"] for one in (started, archived, indexed)], [final["position"]] * 3)
+        self.assertRegex(final["position"], r"^\d+-\d+$")
+        self.assertEqual([list(one["persisted"].items()) for one in (started, archived, indexed, final)],
+                         [[("buffer", True), ("archive", archive), ("index", index)] for archive, index in
+                          ((False, False), (True, False), (True, True), (True, True))])
+        self.assertEqual([one.get("row") for one in (started, archived)], [None, None])
+        for one in (indexed, final):
+            self.assertEqual(one["row"], {"store": "sqlite", "key": self.feed[0]})
         self.assertEqual(started["started_at"] <= archived["archived_at"] <= final["indexed_at"], True)
         row = client.request(self.daybook.port, "GET", f"/v1/records/{self.feed[0]}").json()
         self.assertEqual({**row, **final}, final)   # the whole row, and what is added

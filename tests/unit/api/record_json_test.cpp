@@ -52,6 +52,30 @@ TEST(RecordJson, an_indexed_record_shows_everything_that_is_known) {
   EXPECT_EQ(object.at("state").as_string(), "indexed");
   EXPECT_EQ(object.at("indexed_at").as_string(), core::format_time(row.indexed_at));
   EXPECT_FALSE(object.contains("parked"));
+  EXPECT_EQ(object.at("row"), (json::value{{"store", "sqlite"}, {"key", row.envelope.id.str()}}));
+}
+
+TEST(RecordJson, says_where_the_record_is_durable_as_far_as_it_is_known) {
+  core::MetadataRow row;
+  row.envelope.id = new_id();
+  const auto persisted = [&row](std::string_view state,
+                                const core::ParkedRecord* parked = nullptr) {
+    return json::serialize(parse(record_json(row, state, parked)).at("persisted"));
+  };
+  EXPECT_EQ(persisted("spooled"), R"({"buffer":false,"archive":false,"index":false})");
+  row.position = "1-1";
+  EXPECT_EQ(persisted("buffered"), R"({"buffer":true,"archive":false,"index":false})");
+  EXPECT_EQ(persisted("archived"), R"({"buffer":true,"archive":true,"index":false})");
+  core::ParkedRecord parked{.entry = {row.envelope.id, "1-1", 7, {}}, .stage = "archive"};
+  EXPECT_EQ(persisted("parked", &parked), R"({"buffer":true,"archive":false,"index":false})");
+  parked.stage = "index";
+  EXPECT_EQ(persisted("parked", &parked), R"({"buffer":true,"archive":true,"index":false})");
+  row.object_key = "a/b";
+  EXPECT_EQ(persisted("indexed"), R"({"buffer":true,"archive":true,"index":true})");
+  row.position = "archived";  // straight to the archive
+  EXPECT_EQ(persisted("indexed"), R"({"buffer":false,"archive":true,"index":true})");
+  row.position.clear();  // made anew from the object
+  EXPECT_EQ(persisted("indexed"), R"({"buffer":null,"archive":true,"index":true})");
 }
 
 TEST(RecordJson, what_is_not_known_yet_is_null) {
@@ -60,7 +84,7 @@ TEST(RecordJson, what_is_not_known_yet_is_null) {
   row.envelope.tenant = "default";
   const json::object object = parse(record_json(row, "buffered", nullptr));
   for (const char* name : {"source", "event_id", "type", "subject", "event_time", "content_type",
-                           "stored_sha256", "idempotency_key", "object"}) {
+                           "stored_sha256", "idempotency_key", "object", "row"}) {
     EXPECT_TRUE(object.at(name).is_null()) << name;
   }
   EXPECT_FALSE(object.contains("indexed_at"));
