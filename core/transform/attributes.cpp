@@ -1,9 +1,11 @@
 #include "core/transform/attributes.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include <boost/json.hpp>
 
+#include "core/json_events.hpp"
 #include "core/limits.hpp"
 #include "core/text.hpp"
 
@@ -38,6 +40,23 @@ std::string quoted(std::string_view name) {
   constexpr std::size_t kShown = 80;
   if (!is_utf8(name) || name.size() > kShown) return "one of its attributes";
   return "attribute '" + std::string(name) + "'";
+}
+
+// Of an object's own names, the first that stands there twice. json::parse would keep one of them.
+std::optional<std::string> repeated_name(std::string_view text) {
+  JsonEvents events;
+  events.watch_to_depth(1);
+  events.feed(as_bytes(text));
+  events.finish();
+  std::set<std::string, std::less<>> seen;
+  JsonEvent event;
+  while (events.next(event) == JsonEvents::Step::event) {
+    if (event.kind != JsonEvent::Kind::key) continue;
+    std::string name = events.key().value_or("");
+    if (seen.contains(name)) return name;
+    seen.insert(std::move(name));
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -143,6 +162,9 @@ Result<void> replace_attributes(Envelope& envelope, std::string_view text) {
   boost::system::error_code error;
   const json::value value = json::parse({text.data(), text.size()}, error);
   if (error || !value.is_object()) return refuse("the answer is no JSON object");
+  if (const auto name = repeated_name(text)) {
+    return refuse("the answer has " + quoted(*name) + " twice");
+  }
   Envelope next = envelope;
   next.source = next.type = next.subject = next.event_id = "";
   next.attributes.clear();

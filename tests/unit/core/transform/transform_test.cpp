@@ -217,6 +217,9 @@ TEST(Transform, invalid_attributes_are_refused_with_their_step) {
             "transform t, step 2: there are 65 attributes, more than 64");
   EXPECT_EQ(reason(answered(R"({"a":")" + std::string(1025, 'x') + R"("})")),
             "transform t, step 2: attribute 'a' is no UTF-8 text of at most 1KiB");
+  for (const char* twice : {R"({"a":"x","b":"y","a":"x"})", R"({"a":"x","\u0061":null})"}) {
+    EXPECT_EQ(reason(answered(twice)), "transform t, step 2: the answer has attribute 'a' twice");
+  }
   EXPECT_EQ(reason(answered(R"({"a":"x\u0000y"})")),
             "transform t, step 2: attribute 'a' is no UTF-8 text of at most 1KiB");
   std::string large = "{";
