@@ -6,7 +6,6 @@
 
 #include <boost/json.hpp>
 
-#include "core/config.hpp"
 #include "core/http/message.hpp"
 #include "core/limits.hpp"
 #include "core/segment.hpp"
@@ -31,7 +30,7 @@ json::object texts_object(const std::map<std::string, std::string>& texts) {
 }
 
 std::string& row_store() {
-  static std::string name = core::Config{}.metadata_kind;
+  static std::string name;
   return name;
 }
 

@@ -23,6 +23,7 @@ json::object parse(const std::string& text) {
 }
 
 TEST(RecordJson, an_indexed_record_shows_everything_that_is_known) {
+  name_row_store("sqlite");
   const core::MetadataRow row = full_row(new_id(), wall_time(1'800'000'000'000'000));
   const std::string text = record_json(row, "indexed", nullptr);
   EXPECT_TRUE(text.ends_with("}\n"));
