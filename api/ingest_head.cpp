@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <ranges>
 
+#include "api/record_context.hpp"
 #include "api/request_body.hpp"
 #include "core/http/fields.hpp"
 #include "core/limits.hpp"
@@ -56,6 +57,11 @@ Result<void> add_attribute(core::Envelope& envelope, const std::string& name,
                        : name == "subject" ? &envelope.subject
                                            : nullptr;
   if (field == nullptr) {
+    if (may_carry_secret(name)) {
+      return refuse("Header ce-" + name +
+                    " may carry a secret by its name, and attributes are shown to everybody who "
+                    "sees the record; leave it out, or put it into the payload.");
+    }
     if (envelope.attributes.size() >= core::limits::kAttributesMax) {
       return refuse("More than " + std::to_string(core::limits::kAttributesMax) +
                     " ce-* headers; put them into the payload.");

@@ -31,6 +31,30 @@ bool is_json_type(std::string_view content_type) {
   return type == "application/json" || type.ends_with("+json");
 }
 
+// Looks for member names that may carry a secret in what may be broken JSON: whatever stands
+// between two quotes before a colon is a name.
+class SecretNames {
+ public:
+  // Whether one has come.
+  bool feed(std::string_view text) {
+    for (const char c : text) {
+      if (c == '"') {
+        name_ = std::exchange(since_quote_, {});
+      } else if (c == ':' && since_quote_.find_first_not_of(" \t\r\n") == std::string::npos) {
+        found_ = found_ || may_carry_secret(name_);
+      } else if (since_quote_.size() < kNameBytesMax) {
+        since_quote_ += c;
+      }
+    }
+    return found_;
+  }
+
+ private:
+  static constexpr std::size_t kNameBytesMax = 1024;
+  std::string name_, since_quote_;
+  bool found_ = false;
+};
+
 bool is_base64(const std::optional<core::MessagePayload>& payload) {
   return payload && (payload->form() == Form::base64 || payload->form() == Form::data_url);
 }
@@ -45,6 +69,10 @@ class MessageSource::Again final : public RecordSource {
       : message_(message),
         sealed_(message.services_.workers, sealed),
         text_(message.reader_.before().substr(0, message.mark_.before)) {
+    const core::MessageReader& reader = message.reader_;
+    for (const auto& [name, value] : reader.metadata().others) secret_ |= may_carry_secret(name);
+    looks_ = !reader.metadata_ended() || !reader.payload_begun() || reader.payload_ended();
+    look(text_);
     if (message.mark_.payload) text_ += message.mark_.payload->text_begin();
   }
 
@@ -55,7 +83,13 @@ class MessageSource::Again final : public RecordSource {
     while (at_ == text_.size()) {
       at_ = 0;
       text_.clear();
-      if (part_ == Part::rest) co_return co_await message_.body_.read(into);
+      if (secret_) co_return bad("its metadata may carry a secret");
+      if (part_ == Part::rest) {
+        const auto bytes = co_await message_.body_.read(into);
+        if (bytes) look(core::as_text(into.first(*bytes)));
+        if (secret_) continue;
+        co_return bytes;
+      }
       if (auto next = co_await next_text(); !next) co_return pass(std::move(next));
     }
     const std::size_t bytes = std::min(into.size(), text_.size() - at_);
@@ -67,10 +101,16 @@ class MessageSource::Again final : public RecordSource {
  private:
   enum class Part : std::uint8_t { payload, behind, rest };
 
+  // At what is not known to be payload.
+  void look(std::string_view text) {
+    if (looks_ && names_.feed(text)) secret_ = true;
+  }
+
   Task<Result<void>> next_text() {
     if (part_ == Part::behind) {
       text_ = message_.reader_.behind().substr(0, message_.mark_.behind);
       text_ += core::as_text(message_.piece_);
+      look(text_);
       part_ = Part::rest;
       co_return Result<void>{};
     }
@@ -104,6 +144,9 @@ class MessageSource::Again final : public RecordSource {
   std::string text_;
   std::size_t at_ = 0;
   std::string bytes_;  // of the payload, whose text is not made yet
+  SecretNames names_;
+  bool looks_ = true;    // the metadata, or what stands for them, may be still to come
+  bool secret_ = false;  // they may carry one: then it is not kept
   Part part_ = Part::payload;
 };
 
@@ -183,7 +226,7 @@ Result<void> MessageSource::describe(Upload& upload) {
     if (!may_carry_secret(name)) continue;
     return bad("messageMetaData." + name +
                " may carry a secret by its name, and metadata is shown to everybody who sees the "
-               "record; leave it out");
+               "record; leave it out. The message is not kept for daybook salvage either");
   }
   auto type = content_type();
   if (!type) return pass(std::move(type));

@@ -120,6 +120,14 @@ void Reader::read_elements(polling::PollRules& rules, const std::string& default
   for (const auto& [name, path] : config_.attribute_paths) {
     element.paths[name] = pointer("attribute_paths", path);
   }
+  const auto check_secret = [this](const char* field, const std::string& name) {
+    if (!may_carry_secret(name)) return;
+    problem(field, toml_quote(name) +
+                       " may carry a secret by its name, and attributes are shown to everybody who "
+                       "sees a record; give it another name if it is none");
+  };
+  for (const auto& [name, path] : config_.attribute_paths) check_secret("attribute_paths", name);
+  for (const auto& [name, text] : config_.attributes) check_secret("attributes", name);
   const auto too_long = [](const std::string& text) {
     return text.size() > core::limits::kAttributeBytesMax;
   };

@@ -62,6 +62,7 @@ class MessageReader {
 
   // Whether messageMetaData stood before the payload. Once that has begun.
   [[nodiscard]] bool metadata_came_first() const { return metadata_came_first_; }
+  [[nodiscard]] bool metadata_ended() const { return metadata_ended_; }
   [[nodiscard]] const MessageMetadata& metadata() const { return metadata_; }
 
   // What stood before the payload and, once it has ended, behind it; without the piece that had a

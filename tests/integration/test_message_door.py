@@ -460,6 +460,15 @@ class Outages(MessageTest):
                 "buffer.append_timeout": "2s", "spool.bytes_max": "0B", "spool.direct_archive": "false",
                 "pipeline.attempts_max": "3", "pipeline.parked_retry": "1h"}
 
+    def assert_stays(self, message_id, listed):
+        """In Redis, only what remembers requests may expire."""
+        lives = {key: int(self.redis.command("PTTL", key)) for key in self.redis.command("--scan").split()}
+        lasting = {key for key, life in lives.items() if life == -1}
+        for data in (f":record:{message_id}$", ":wal$", listed, ":counters$"):
+            self.assertTrue([key for key in lasting if re.search(data, key)], f"{data} of {lives}")
+        for key in lives.keys() - lasting:
+            self.assertRegex(key, r"^\{daybook:\d+\}:(key|appended):")
+
     def test_an_unarchived_record_does_not_expire_and_retries_are_real(self):
         archive = self.daybook.archive_dir
         os.makedirs(archive, exist_ok=True)
@@ -471,7 +480,10 @@ class Outages(MessageTest):
         def parked():
             listed = client.request(self.port, "GET", "/v1/parked").json()["records"]
             return next((one for one in listed if one["id"] == message_id), None)
+
+        self.assert_stays(message_id, ":(pending|parked)$")
         one = harness.wait_until(parked, "it is parked")
+        self.assert_stays(message_id, ":parked$")
         self.assertEqual((one["stage"], one["attempts"]), ("archive", 3))
         self.assertEqual(self.payload(message_id), b'"kept"')
         os.remove(archive)

@@ -213,6 +213,8 @@ class WhatIsWrong(Pollers):
                 ({"cursor_parameter": ""}, "poller.cursor: cursor_parameter is missing"),
                 ({"elements": "items"}, "poller.elements: 'items' is no JSON Pointer"),
                 ({"headers": {"Authorization": "Bearer SESAME"}}, "put its value into a file"),
+                ({"attributes": {"apiKey": "SESAME"}}, "poller.attributes: \"apiKey\" may carry a secret"),
+                ({"attribute_paths": {"token": "/token"}}, "poller.attribute_paths: \"token\" may carry"),
                 ({"intervall": "5s"}, "Did you mean poller.interval?"),
                 ({"url": "https://user:SESAME@h/"}, "credentials do not belong here")):
             file = self.area.write("bad.toml", self.poller(source, **fields))

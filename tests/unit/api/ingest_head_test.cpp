@@ -95,6 +95,15 @@ TEST(IngestHead, refuses_attributes_that_are_no_text) {
   }
 }
 
+TEST(IngestHead, refuses_attributes_whose_names_say_that_they_are_secrets) {
+  for (const char* name : {"ce-apikey", "CE-Password", "ce-accesstoken", "ce-clientsecret"}) {
+    const auto outcome = read({{name, "hunter2"}});
+    expect_refused(outcome, Code::invalid_argument, core::to_lower(name));
+    EXPECT_EQ(outcome.error().detail.find("hunter2"), std::string::npos);
+  }
+  EXPECT_TRUE(read({{"ce-partitionkey", "7"}, {"ce-keyword", "a"}}));
+}
+
 TEST(IngestHead, refuses_attributes_beyond_their_bounds) {
   const std::string longest(core::limits::kAttributeBytesMax, 'a');
   EXPECT_TRUE(read({{"ce-note", longest}}));
