@@ -48,12 +48,18 @@ std::uint64_t upload_memory(std::uint64_t size) {
   return size + std::min(size + core::limits::kBlockBytes, kBlocks);
 }
 
+std::uint64_t second_form_memory(std::uint64_t text_bytes, const core::Config& config) {
+  const std::uint64_t forms_max = config.ingest_body_bytes_max * 19 / 8;
+  return std::min(text_bytes * 9 / 16, forms_max - std::min(forms_max, text_bytes));
+}
+
 std::uint64_t client_memory_max(const core::Config& config) {
   const std::uint64_t all = config.ingest_memory_max;
   const std::uint64_t wanted =
       config.ingest_client_memory_max == 0 ? all / 2 : config.ingest_client_memory_max;
-  const std::uint64_t largest =
-      upload_memory(2 * config.ingest_body_bytes_max) + core::limits::kCodingWindowMax + core::MiB;
+  const std::uint64_t text = 2 * config.ingest_body_bytes_max;
+  const std::uint64_t largest = upload_memory(text) + second_form_memory(text, config) +
+                                core::limits::kCodingWindowMax + core::MiB;
   return std::min(all, std::max(wanted, largest));
 }
 

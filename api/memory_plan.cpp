@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "api/batch_door.hpp"
+#include "api/message_source.hpp"
 #include "api/subscriber_settings.hpp"
 #include "core/limits.hpp"
 #include "core/text.hpp"
@@ -116,6 +117,12 @@ std::vector<MemoryUser> memory_users(const core::Config& config, std::size_t wor
   if (const std::size_t files = lookup_files(config); files > 0) {
     users.push_back(
         {std::to_string(files) + " lookup files", files * kLookupFileBytes, "step.lookup"});
+  }
+  if (config.ingest_refused_keep_max != 0) {
+    // One is kept at a time: sealed, and in one piece for its file.
+    users.push_back({"a refused message",
+                     2 * (message_bytes_max(config) + core::limits::kBlockBytes),
+                     "ingest.body_bytes_max"});
   }
   if (config.archive_layout == "segment") {
     users.push_back({"segments",

@@ -197,6 +197,7 @@ bool MessageSource::needs_another_pass() const {
 
 // What came before anybody knew what it was to be: text into bytes, one block after the other.
 Task<Result<core::PayloadSealer::Sealed>> MessageSource::decode_sealed(const Sealed& sealed) {
+  block_ = nullptr;  // the text's takes its place
   SealedSource text(services_.workers, sealed);
   auto sealer = services_.ingest.make_sealer(static_cast<int>(config_.ingest_compression_level));
   core::MessagePayload payload(encoding(), reader_.payload_type(), reader_.payload_offset());

@@ -55,7 +55,9 @@ core::PayloadEncoding MessageSource::encoding() const {
 }
 
 std::uint64_t MessageSource::memory() const {
-  return body_.memory() + core::limits::kBlockBytes;
+  const std::uint64_t mine = body_.memory() + core::limits::kBlockBytes;
+  if (payload_ && reader_.metadata_came_first()) return mine;
+  return mine + second_form_memory(body_.bytes_max().value_or(bytes_read_), config_);
 }
 
 Task<Result<std::size_t>> MessageSource::read(core::MutableBytes into) {
@@ -106,6 +108,7 @@ Task<Result<Bytes>> MessageSource::read_piece(std::size_t room) {
   const auto bytes = co_await body_.read(space);
   if (!bytes) co_return pass(bytes);
   piece_ = space.first(*bytes);
+  bytes_read_ += *bytes;
   mark();
   co_return piece_;
 }

@@ -82,6 +82,7 @@ class MessageSource final : public LateSource {
   std::shared_ptr<std::byte> block_;
   core::Bytes piece_;  // the last one, in the block
   Mark mark_;
+  std::uint64_t bytes_read_ = 0;
   std::array<std::byte, 64> spill_{};  // what a piece gave where the caller had next to no room
   std::size_t spilled_ = 0;
   std::size_t spill_at_ = 0;

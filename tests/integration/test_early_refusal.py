@@ -114,7 +114,7 @@ def run(tries, workers=8, report=print):
     redis = harness.Redis(area).start()
     plain = harness.Daybook(area, redis, name="plain").start()
     crowded = FullServer(area, redis, "16MiB", "16MiB", "crowded", [8_000_000]).start()
-    # One address may always have what the largest coded upload takes, 29 MiB.
+    # One address may always have what the largest coded upload takes, 32 MiB.
     greedy = FullServer(area, redis, "64MiB", "1B", "greedy", [8_000_000, 8_000_000]).start()
     full = harness.Daybook(area, redis, {"node.disk_reserve": "900000GiB"}, name="full")
     full.start(wait_ready=False)

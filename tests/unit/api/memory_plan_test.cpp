@@ -48,6 +48,13 @@ TEST(MemoryPlan, grows_with_each_setting_that_lowers_it) {
   EXPECT_GT(memory_sum(memory_users(make_config(), 64)), before);
 }
 
+TEST(MemoryPlan, counts_a_refused_message_where_such_are_kept) {
+  auto config = make_config();
+  const std::uint64_t none = memory_sum(memory_users(config, 2));
+  config.ingest_refused_keep_max = core::MiB;
+  EXPECT_GT(memory_sum(memory_users(config, 2)), none + 4 * config.ingest_body_bytes_max);
+}
+
 TEST(MemoryPlan, fits_or_says_which_setting_to_lower) {
   const auto users = memory_users(make_config(), 2);
   EXPECT_TRUE(check_memory(users, 0)) << "0 is no bound";
