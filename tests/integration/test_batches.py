@@ -4,6 +4,7 @@ import email.mime.application
 import email.mime.multipart
 import gzip
 import json
+import signal
 import threading
 import time
 import unittest
@@ -211,6 +212,106 @@ class KilledInTheMiddle(harness.DaybookTest):
         harness.wait_until(settled, "all records to be archived")
         status = client.request(self.port, "GET", "/v1/status").json()["records"]
         self.assertEqual((status["accepted"], status["unaccounted"]), (len(texts), 0))
+
+
+class AtomicWhateverHappens(harness.DaybookTest):
+    """An atomic batch is stored whole or not at all, also where somebody dies in the middle."""
+
+    PARTITIONS, SIZE = 4, 40
+    settings = {"buffer.partitions": str(PARTITIONS)}
+    PATH = "/v1/records:batch?atomic=true"
+
+    def accepted(self):
+        """What Redis holds that it took, whoever was told."""
+        return sum(int(self.redis.command("HGET", f"{{daybook:{n}}}:counters", "accepted").strip() or 0)
+                   for n in range(self.PARTITIONS))
+
+    def batch(self, name, size=200):
+        random = harness.seeded(name)
+        return json.dumps([{"batch": name, "n": n, "text": random.randbytes(size // 2).hex()}
+                           for n in range(self.SIZE)]).encode()
+
+    def send(self, name, body, port=None):
+        headers = {**JSON, "ce-source": "/atomic"}
+        if name:
+            headers["Idempotency-Key"] = name
+        return client.request(port or self.port, "POST", self.PATH, body, headers)
+
+    def test_1_killed_under_load_no_batch_is_half_stored_and_all_are_completed(self):
+        before = self.accepted()
+        ended, sent = threading.Event(), []
+
+        def load(worker):
+            for number in range(10_000):
+                name = f"{worker}-{number}"
+                sent.append(name)
+                try:
+                    answer = self.send(name, self.batch(name))
+                except (OSError, client.BrokenAnswer):
+                    return
+                if ended.is_set() or answer.status != 201:
+                    return
+        workers = [threading.Thread(target=load, args=(worker,)) for worker in range(4)]
+        for worker in workers:
+            worker.start()
+        harness.wait_until(lambda: self.accepted() - before >= 5 * self.SIZE, "some batches are stored")
+        self.daybook.kill()
+        ended.set()
+        for worker in workers:
+            worker.join()
+        self.assertEqual((self.accepted() - before) % self.SIZE, 0, "a batch is half stored")
+        self.daybook.start()
+        ids = set()
+        for name in sent:
+            def again():
+                answer = self.send(name, self.batch(name))
+                return answer if answer.status in (200, 201) else None
+            # Reservations of the dead process are void after its next run's first look.
+            answer = harness.wait_until(again, f"batch {name} is taken")
+            ids |= {one["receipt"]["id"] for one in answer.json()["results"]}
+        self.assertEqual(len(ids), self.SIZE * len(sent))
+        self.assertEqual(self.accepted() - before, self.SIZE * len(sent))
+
+    def test_2_killed_while_redis_takes_it_all_or_none_is_there(self):
+        """Redis is stopped: a small batch lies whole in its socket, of a large one often a part."""
+        for name, size in (("small", 200), ("large", 180_000)):
+            for number in range(8):   # its connections to Redis are there
+                self.assertEqual(self.send(None, self.batch(f"warm {number}")).status, 201)
+            before = self.accepted()
+            sender = threading.Thread(target=self.send_and_forget, args=(self.batch(name, size),))
+            self.redis.process.signal(signal.SIGSTOP)
+            try:
+                sender.start()
+                time.sleep(1)   # it is read, sealed and on its way; nothing shows how far it is
+                self.daybook.kill()
+            finally:
+                self.redis.process.signal(signal.SIGCONT)
+            sender.join()
+            self.daybook.start()
+            self.assertIn(self.accepted() - before, (0, self.SIZE), f"the {name} batch is half stored")
+
+    def send_and_forget(self, body):
+        try:
+            self.send(None, body)
+        except (OSError, client.BrokenAnswer):
+            pass
+
+    def test_3_without_redis_it_is_503_and_nothing_of_it_comes_later(self):
+        before = self.accepted()
+        self.redis.stop()
+        self.daybook.wait_check("buffer", False)
+        body = self.batch("away")
+        answer = self.send("away", body)
+        self.assert_problem(answer, 503)
+        self.assertGreater(int(answer.header("retry-after")), 0)
+        self.assertEqual(client.post(self.port, b"single").status, 201, "one record goes to the spool")
+        self.redis.start()
+        self.daybook.wait_ready()
+        self.daybook.wait_spool_empty()
+        self.assertEqual(self.accepted() - before, 1, "something of a refused batch was stored")
+        again = self.send("away", body)
+        self.assertEqual(again.status, 201, again.describe())
+        self.assertEqual(self.accepted() - before, 1 + self.SIZE)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import gzip
 import hashlib
+import itertools
+import json
 import subprocess
 import zlib
 
@@ -20,6 +22,12 @@ def gzip_of(payload):
 
 
 CODERS = {"gzip": gzip_of, "zstd": zstd}
+
+
+def resident(daybook):
+    """The most memory it had, in bytes."""
+    with open(f"/proc/{daybook.process.child.pid}/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 
 class Codings(harness.DaybookTest):
@@ -105,11 +113,6 @@ class Bombs(harness.DaybookTest):
 
     settings = {"ingest.coding_ratio_max": 100_000}
 
-    def resident(self):
-        pid = self.daybook.process.child.pid
-        with open(f"/proc/{pid}/status") as status:
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
-
     @staticmethod
     def bombs():
         """256 MiB of zeros each, and a window of as much."""
@@ -121,13 +124,13 @@ class Bombs(harness.DaybookTest):
 
     def test_the_decoded_size_is_bounded_and_so_is_memory(self):
         client.post(self.port, bytes(8 << 20))
-        before = self.resident()
+        before = resident(self.daybook)
         for coding, bomb in self.bombs():
             for body in (bomb, iter([bomb])):  # the latter is sent in chunks
                 answer = client.post(self.port, body, {"Content-Encoding": coding})
                 self.assert_problem(answer, 413)
         # One payload, its blocks and a window; an instrumented build keeps what was freed.
-        self.assertLess(self.resident() - before, 160 << 20)
+        self.assertLess(resident(self.daybook) - before, 160 << 20)
 
     def test_coded_bytes_that_give_nothing_are_bounded_too(self):
         skipped = b"\x50\x2a\x4d\x18" + (1 << 20).to_bytes(4, "little") + bytes(1 << 20)
@@ -135,6 +138,88 @@ class Bombs(harness.DaybookTest):
         for coding, piece in (("zstd", skipped), ("gzip", empty)):
             answer = client.post(self.port, iter([piece] * 12), {"Content-Encoding": coding})
             self.assert_problem(answer, 413, "coded body")
+
+
+class Doors(harness.DaybookTest):
+    """The doors of batches and of messages take codings as the one of records does, within the same bounds."""
+
+    DOORS = ("/v1/records:batch", "/messages", "/v1/records:batch?atomic=true", "/ingestMessage")
+
+    @staticmethod
+    def body_for(door, text, number):
+        """A body with this JSON text as the one payload."""
+        if door != "/ingestMessage":
+            return f"[{text}]".encode()
+        return ('{"messageMetaData": {"messageType": "a", "sourceSystemID": "coded", "dateTime": '
+                f'"2026-11-21T04:05:06Z", "sourceTransactionID": "{number}"}}, '
+                f'"messagePayload": {text}}}').encode()
+
+    def send(self, door, body, coding):
+        return client.request(self.port, "POST", door, body, {
+            "Content-Type": "application/json", "Content-Encoding": coding})
+
+    def records(self):
+        return client.request(self.port, "GET", "/v1/status").json()["records"]["accepted"]
+
+    def test_what_gzip_and_zstd_make_is_taken(self):
+        text = json.dumps([harness.seeded("doors").randbytes(400_000).hex()])
+        for number, (door, (coding, code)) in enumerate(itertools.product(self.DOORS, CODERS.items())):
+            answer = self.send(door, code(self.body_for(door, text, number)), coding)
+            self.assertIn(answer.status, (200, 201), answer.describe())
+            said = answer.json()
+            record = said.get("messageID") or said["results"][0]["receipt"]["id"]
+            back = client.request(self.port, "GET", f"/v1/records/{record}/payload")
+            self.assertTrue(back.body == text.encode(), f"{door} {coding}")
+
+    def test_what_grows_too_much_or_wants_too_large_a_window_is_413_and_nothing_is_stored(self):
+        small = json.dumps("a small text")
+        before = self.records()
+        for number, door in enumerate(self.DOORS):
+            repeated = self.body_for(door, '"' + "A" * (6 << 20) + '"', number)
+            for coding, code in CODERS.items():
+                answer = self.send(door, code(repeated), coding)
+                self.assert_problem(answer, 413, "ingest.coding_ratio_max")
+            wide = zstd(self.body_for(door, small, number), "--long=27")
+            self.assertLess(len(wide), 1000)
+            self.assert_problem(self.send(door, wide, "zstd"), 413, "window", "RFC 9659")
+        self.assert_problem(client.post(self.port, zstd(b"small", "--long=27"),
+                                        {"Content-Encoding": "zstd"}), 413, "window")
+        self.assertEqual(self.records(), before)
+
+    def test_a_bomb_is_413_with_bounded_memory(self):
+        for door in self.DOORS:   # warm
+            self.send(door, gzip_of(self.body_for(door, '"' + "x" * 100_000 + '"', door)), "gzip")
+        before, peak = self.records(), resident(self.daybook)
+        for number, door in enumerate(self.DOORS):
+            head, tail = self.body_for(door, '"@"', number).split(b"@")
+            deflate = zlib.compressobj(9, zlib.DEFLATED, 31)
+            bomb = deflate.compress(head)
+            bomb += b"".join(deflate.compress(b"A" * (1 << 20)) for _ in range(256))
+            bomb += deflate.compress(tail) + deflate.flush()
+            self.assert_problem(self.send(door, bomb, "gzip"), 413)
+            many = zstd(head + b"A" * (256 << 20) + tail)
+            self.assert_problem(self.send(door, many, "zstd"), 413)
+        self.assertEqual(self.records(), before)
+        self.assertLess(resident(self.daybook) - peak, 160 << 20)
+
+
+class DoorsWithoutRatio(Doors):
+    """Where any ratio is allowed, size is what bounds a body."""
+
+    settings = {"ingest.coding_ratio_max": 100_000}
+    test_what_gzip_and_zstd_make_is_taken = None
+    test_what_grows_too_much_or_wants_too_large_a_window_is_413_and_nothing_is_stored = None
+
+    DOORS = ("/v1/records:batch?atomic=true", "/ingestMessage")
+
+    def test_elements_of_a_bomb_are_refused_alone(self):
+        peak = resident(self.daybook)
+        bomb = zstd(b'[1,"' + b"A" * (64 << 20) + b'",3]')
+        for door in ("/v1/records:batch", "/messages"):
+            answer = self.send(door, bomb, "zstd")
+            self.assertEqual(answer.status, 207, answer.describe())
+            self.assertEqual([one["status"] for one in answer.json()["results"]], [201, 413, 201])
+        self.assertLess(resident(self.daybook) - peak, 160 << 20)
 
 
 class Ratio(harness.DaybookTest):
