@@ -91,7 +91,7 @@ class ClusterTest(harness.DaybookTest):
         shown = subprocess.run([harness.binary(), "status", "--url", self.daybook.url],
                                capture_output=True, text=True, env=harness.clean_environment())
         self.assertIn("on 3 masters", shown.stdout)
-        self.assertIn("advice    redis min-replicas-to-write", shown.stdout)
+        self.assertRegex(shown.stdout, "advice +redis min-replicas-to-write")
         doctor = self.run_command("doctor").stdout
         self.assertIn("3 masters serve the slots", doctor)
         self.assertNotIn("FAIL  redis", doctor)
@@ -136,6 +136,23 @@ class ClusterTest(harness.DaybookTest):
                            check=True, capture_output=True, env=harness.clean_environment())
         self.assertEqual(parked(), set())
         self.assertEqual(self.status()["records"]["dropped"], PARTITIONS)
+
+    def test_3_atomic_batches_lie_whole_on_one_master(self):
+        batches = {}
+        for number in range(2 * PARTITIONS):
+            headers = {"Content-Type": "application/json", "Idempotency-Key": f"atomic {number}"}
+            body = json.dumps([{"batch": number, "n": n} for n in range(20)]).encode()
+            for status in (201, 200):
+                answer = client.request(self.port, "POST", "/v1/records:batch?atomic=true", body, headers)
+                self.assertEqual(answer.status, status, answer.describe())
+                receipts = [one["receipt"] for one in answer.json()["results"]]
+                self.assertEqual(batches.setdefault(number, receipts), receipts)
+            self.assertEqual(len({receipt["partition"] for receipt in receipts}), 1)
+            for receipt in receipts:
+                self.journal.acknowledge(receipt)
+        self.assertGreater(len({receipts[0]["partition"] for receipts in batches.values()}), 1)
+        for receipts in batches.values():
+            self.wait_state(receipts[-1]["id"])
 
     def test_4_a_slot_that_moves_under_load_loses_nothing(self):
         slot = self.redis.slot("{daybook:2}:wal")
