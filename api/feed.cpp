@@ -8,6 +8,7 @@
 
 #include "api/memory_plan.hpp"
 #include "api/problem.hpp"
+#include "core/limits.hpp"
 #include "core/text.hpp"
 
 namespace daybook::api {
@@ -61,6 +62,28 @@ Task<int> respond(io::HttpExchange& exchange, const core::Error& error) {
   co_return co_await respond(exchange, problem(error));
 }
 
+io::HttpAnswer page_answer(const std::string& entries, const std::string& feed, std::uint64_t last,
+                           const std::string& next) {
+  std::string text;
+  text.reserve(entries.size() + next.size() + 128);
+  text += "{\"feed\":\"" + feed + "\",\"entries\":[";
+  text += entries;
+  text += "],\"last\":" + std::to_string(last) + ",\"next\":" + json::serialize(json::value(next)) +
+          "}\n";
+  return json_answer(200, std::move(text));
+}
+
+io::HttpAnswer messages_answer(const std::string& messages, bool at_end, const std::string& next) {
+  std::string text;
+  text.reserve(messages.size() + 3);
+  text += '[';
+  text += messages;
+  text += "]\n";
+  io::HttpAnswer answer = json_answer(200, std::move(text));
+  answer.fields.add("Link", "<" + next + ">; rel=\"" + (at_end ? "monitor" : "next") + "\"");
+  return answer;
+}
+
 io::HttpAnswer too_many_readers() {
   return problem(
       503, "overloaded",
@@ -87,8 +110,14 @@ Deadline Feed::deadline() const {
   return services_.runtime.steady_now() + kReadTimeout;
 }
 
-FeedRequestBounds Feed::bounds() const {
-  return {config_.feed_wait_max, config_.feed_inline_max};
+// The original's readers ask once and follow nothing: they get as much as may be at once.
+FeedRequestBounds Feed::bounds(Shape shape) const {
+  FeedRequestBounds bounds{config_.feed_wait_max, config_.feed_inline_max};
+  if (shape == Shape::messages) {
+    bounds.limit = core::limits::kPageRecordsMax;
+    bounds.payload = FeedPayload::inlined;
+  }
+  return bounds;
 }
 
 // The store is asked each time: its answer is cheap, and says what is new.
@@ -108,7 +137,7 @@ Task<int> Feed::page(io::HttpExchange& exchange) {
   if (core::to_lower(accept).find("text/event-stream") == std::string::npos) {
     co_return co_await answer_pages(exchange, Shape::entries);
   }
-  auto request = parse_feed_request(exchange.head().query, "since", bounds());
+  auto request = parse_feed_request(exchange.head().query, "since", bounds(Shape::events));
   if (!request) co_return co_await respond(exchange, request.error());
   co_return co_await stream(exchange, std::move(*request));
 }
@@ -161,7 +190,7 @@ Task<Feed::Placed> Feed::place_of(FeedRequest request) {
 Task<int> Feed::answer_pages(io::HttpExchange& exchange, Shape shape) {
   const bool messages = shape == Shape::messages;
   auto parsed =
-      parse_feed_request(exchange.head().query, messages ? "timestamp" : "since", bounds());
+      parse_feed_request(exchange.head().query, messages ? "timestamp" : "since", bounds(shape));
   if (!parsed) co_return co_await respond(exchange, parsed.error());
   const auto request = std::make_shared<const FeedRequest>(std::move(*parsed));
   Placed placed = co_await place_of(*request);
@@ -188,24 +217,11 @@ Task<int> Feed::answer_pages(io::HttpExchange& exchange, Shape shape) {
                         static_cast<double>(batch->entries));
   place.after = batch->after;
   place.last = std::max(place.last, place.after);
-  co_return co_await respond(exchange, json_answer(200, page_json(*request, place, *batch, shape)));
-}
-
-std::string Feed::page_json(const FeedRequest& request, const Place& place, const Batch& batch,
-                            Shape shape) const {
-  const bool messages = shape == Shape::messages;
-  const std::string next = json::serialize(
-      json::value(next_url(messages ? "/messages" : "/v1/feed", request, place.feed, place.after)));
-  std::string text;
-  text.reserve(batch.text.size() + next.size() + 128);
-  if (messages) {
-    text = "{\"messages\":[";
-  } else {
-    text = "{\"feed\":\"" + place.feed + "\",\"entries\":[";
-  }
-  text += batch.text;
-  text += "],\"last\":" + std::to_string(place.last) + ",\"next\":" + next + "}\n";
-  return text;
+  co_return co_await respond(
+      exchange, messages ? messages_answer(batch->text, batch->at_end,
+                                           next_url("/messages", *request, place.feed, place.after))
+                         : page_answer(batch->text, place.feed, place.last,
+                                       next_url("/v1/feed", *request, place.feed, place.after)));
 }
 
 std::uint64_t Feed::bytes_max(Shape shape) const {
@@ -269,10 +285,12 @@ Task<Result<Feed::Batch>> Feed::next_batch(std::shared_ptr<const FeedRequest> re
 // false: it is for the next batch.
 Task<Result<bool>> Feed::add(Batch& batch, std::shared_ptr<const TailEntry> entry, PayloadWish wish,
                              Shape shape, std::string feed) {
-  const bool room = batch.text.size() + FeedEntries::size_of(*entry, wish) <= bytes_max(shape);
-  if (batch.entries != 0 && !room) co_return false;
-  const auto text = shape == Shape::messages ? co_await entries_.message(entry, wish)
-                                             : co_await entries_.entry(entry, wish);
+  const bool messages = shape == Shape::messages;
+  const std::uint64_t size = messages ? FeedEntries::size_of_message(*entry, wish)
+                                      : FeedEntries::size_of_entry(*entry, wish);
+  if (batch.entries != 0 && batch.text.size() + size > bytes_max(shape)) co_return false;
+  const auto text =
+      messages ? co_await entries_.message(entry, wish) : co_await entries_.entry(entry, wish);
   if (!text) co_return pass(text);
   if (shape == Shape::events) {
     batch.text += "id: " + event_id(feed, entry->sequence()) + "\nevent: record\ndata: ";

@@ -2,7 +2,9 @@
 //
 //   GET /v1/feed      pages as JSON, with long poll; an event stream for who accepts
 //                     text/event-stream (WHATWG HTML, section 9.2)
-//   GET /messages     the same pages in the original's shape
+//   GET /messages     pages in the original's shape: a JSON array of the messages as they were
+//                     posted. The Link field (RFC 8288) says where to go on: rel="next" while
+//                     there is more, rel="monitor" (RFC 5989) behind all that there is
 //
 // - It is served from the metadata store, back to the oldest entry that is kept. A page ends at its
 //   limit, at feed.page_bytes_max or when enough was looked through; one entry that fits is always
@@ -81,11 +83,9 @@ class Feed {
                                              Place place, Shape shape, bool from_tail);
   core::Task<core::Result<bool>> add(Batch& batch, std::shared_ptr<const TailEntry> entry,
                                      PayloadWish wish, Shape shape, std::string feed);
-  [[nodiscard]] std::string page_json(const FeedRequest& request, const Place& place,
-                                      const Batch& batch, Shape shape) const;
   [[nodiscard]] std::uint64_t bytes_max(Shape shape) const;
   [[nodiscard]] std::uint64_t memory_for(PayloadWish wish, Shape shape) const;
-  [[nodiscard]] FeedRequestBounds bounds() const;
+  [[nodiscard]] FeedRequestBounds bounds(Shape shape) const;
   [[nodiscard]] core::Deadline deadline() const;
 
   Services services_;

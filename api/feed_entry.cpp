@@ -8,6 +8,8 @@
 #include <spdlog/spdlog.h>
 
 #include "core/frame.hpp"
+#include "core/http/fields.hpp"
+#include "core/json_events.hpp"
 #include "core/limits.hpp"
 #include "core/segment.hpp"
 #include "core/text.hpp"
@@ -22,6 +24,7 @@ using core::Task;
 
 constexpr core::Duration kReadTimeout = std::chrono::seconds(30);
 constexpr std::uint64_t kAroundRecord = 512;  // names, number, time, href
+constexpr const char* kTooLarge = "larger than inline_max";
 
 std::uint64_t base64_size(std::uint64_t bytes) {
   return (bytes + 2) / 3 * 4;
@@ -68,8 +71,23 @@ void append_escaped(std::string& text, std::string_view bytes) {
   }
 }
 
+bool is_message_inlined(const TailEntry& entry, PayloadWish wish) {
+  return is_inlined(entry, wish) && says_json(entry.row().envelope.content_type);
+}
+
 std::string href_of(const core::RecordId& id) {
-  return "{\"href\":\"/v1/records/" + id.str() + "/payload\"";
+  return "/v1/records/" + id.str() + "/payload";
+}
+
+bool is_lost(const core::Error& error) {
+  return error.code == Code::not_found || error.code == Code::damaged ||
+         error.code == Code::invalid_argument;
+}
+
+// Nothing behind it could be read any more if it were an error.
+std::string lost(const core::Envelope& envelope, const core::Error& error) {
+  spdlog::error("record {} cannot be given inline: {}", envelope.id.str(), error.detail);
+  return core::to_utf8(error.detail);
 }
 
 std::uint64_t frames_length(const core::Envelope& envelope) {
@@ -113,10 +131,33 @@ std::string payload_member(core::Bytes payload) {
   return member;
 }
 
-std::uint64_t FeedEntries::size_of(const TailEntry& entry, PayloadWish wish) {
+std::string payload_json_text(core::Bytes payload) {
+  core::JsonEvents events;
+  events.watch_to_depth(0);
+  events.feed(payload);
+  events.finish();
+  using Step = core::JsonEvents::Step;
+  core::JsonEvent event;
+  Step step = Step::event;
+  while (step == Step::event) step = events.next(event);
+  return step == Step::wrong ? std::string() : std::string(core::as_text(payload));
+}
+
+bool says_json(std::string_view content_type) {
+  const std::string type = core::http::media_type(content_type);
+  return type == "application/json" || type == "text/json" || type.ends_with("+json");
+}
+
+std::uint64_t FeedEntries::size_of_entry(const TailEntry& entry, PayloadWish wish) {
   const std::uint64_t payload =
       is_inlined(entry, wish) ? base64_size(entry.row().envelope.size) : 0;
   return entry.record_json().size() + kAroundRecord + payload;
+}
+
+std::uint64_t FeedEntries::size_of_message(const TailEntry& entry, PayloadWish wish) {
+  const core::Envelope& envelope = entry.row().envelope;
+  const std::uint64_t reference = kAroundRecord + envelope.content_type.size();
+  return is_message_inlined(entry, wish) ? std::max(reference, envelope.size) : reference;
 }
 
 Task<Result<std::string>> FeedEntries::entry(std::shared_ptr<const TailEntry> entry,
@@ -130,41 +171,44 @@ Task<Result<std::string>> FeedEntries::entry(std::shared_ptr<const TailEntry> en
 
 Task<Result<std::string>> FeedEntries::message(std::shared_ptr<const TailEntry> entry,
                                                PayloadWish wish) {
-  const auto payload = co_await payload_json(entry, wish);
-  if (!payload) co_return pass(payload);
-  const core::MetadataRow& row = entry->row();
-  const core::Envelope& envelope = row.envelope;
-  const json::object message = {
-      {"messageID", envelope.id.str()},
-      {"messageType", text_or_null(envelope.type)},
-      {"sourceSystemID", text_or_null(envelope.source)},
-      {"sourceTransactionID", text_or_null(envelope.event_id)},
-      {"dateTime",
-       envelope.event_time ? json::value(core::format_time(*envelope.event_time)) : nullptr},
-      {"receivedAt", core::format_time(envelope.received_at)},
-      {"publishedAt", core::format_time(entry->published_at())},
-      {"sequence", entry->sequence()},
-      {"tenant", text_or_null(envelope.tenant)},
-      {"subject", text_or_null(envelope.subject)},
-      {"contentType", text_or_null(envelope.content_type)},
-      {"size", envelope.size},
-      {"checksum", "sha-256:" + envelope.sha256.hex()},
-      {"state", row.state}};
+  const core::Envelope& envelope = entry->row().envelope;
+  std::string omitted;
+  if (is_message_inlined(*entry, wish)) {
+    auto text = co_await payload_as(entry, payload_json_text);
+    if (text && !text->empty()) co_return text;
+    if (!text && !is_lost(text.error())) co_return text;
+    omitted = text ? "it cannot be read as JSON, whatever its type says" : lost(envelope, text.error());
+  } else if (wish.form == FeedPayload::inlined) {
+    omitted = says_json(envelope.content_type) ? kTooLarge : "its type is not JSON";
+  }
+  json::object message = {{"id", envelope.id.str()},
+                          {"timestamp", core::format_time(envelope.received_at)},
+                          {"contentType", text_or_null(envelope.content_type)},
+                          {"size", envelope.size},
+                          {"href", href_of(envelope.id)}};
+  if (!omitted.empty()) message["omitted"] = omitted;
   std::string text = json::serialize(message);
-  text.back() = ',';
-  co_return text + "\"messagePayload\":" + *payload + "}";
+  if (wish.form == FeedPayload::link) {
+    auto link = co_await link_json(entry);
+    if (!link) co_return link;
+    text.insert(text.size() - 1, *link);
+  }
+  co_return text;
 }
 
 Task<Result<std::string>> FeedEntries::payload_json(std::shared_ptr<const TailEntry> entry,
                                                     PayloadWish wish) {
-  const core::MetadataRow& row = entry->row();
-  std::string text = href_of(row.envelope.id);
+  const core::Envelope& envelope = entry->row().envelope;
+  std::string text = "{\"href\":\"" + href_of(envelope.id) + "\"";
   if (wish.form == FeedPayload::inlined) {
-    auto member = is_inlined(*entry, wish)
-                      ? co_await inlined(entry)
-                      : Result<std::string>("\"omitted\":\"larger than inline_max\"");
-    if (!member) co_return member;
-    text += "," + *member;
+    std::string omitted = kTooLarge;
+    if (is_inlined(*entry, wish)) {
+      const auto member = co_await payload_as(entry, payload_member);
+      if (!member && !is_lost(member.error())) co_return pass(member);
+      omitted = member ? "" : lost(envelope, member.error());
+      if (member) text += "," + *member;
+    }
+    if (!omitted.empty()) text += ",\"omitted\":" + json::serialize(json::value(omitted));
   }
   if (wish.form == FeedPayload::link) {
     auto link = co_await link_json(entry);
@@ -192,7 +236,8 @@ Task<Result<std::string>> FeedEntries::link_json(std::shared_ptr<const TailEntry
   co_return ",\"link\":" + json::serialize(description);
 }
 
-Task<Result<std::string>> FeedEntries::inlined(std::shared_ptr<const TailEntry> entry) {
+Task<Result<std::string>> FeedEntries::payload_as(std::shared_ptr<const TailEntry> entry,
+                                                  std::string (*form)(core::Bytes)) {
   const core::MetadataRow& row = entry->row();
   const std::uint64_t length = frames_length(row.envelope);
   Result<core::ByteVector> stored;
@@ -200,28 +245,18 @@ Task<Result<std::string>> FeedEntries::inlined(std::shared_ptr<const TailEntry> 
     stored = co_await objects_.get(row.object_key, core::ByteRange{row.data_offset, length},
                                    runtime_.steady_now() + kReadTimeout);
   }
-  Result<std::string> member;
-  if (stored && stored->size() == length) {
-    co_await workers_.run([&] {
-      const auto payload = decompressed(row.envelope, *stored);
-      stored->clear();
-      member = payload ? Result<std::string>(payload_member(*payload))
-                       : Result<std::string>(pass(payload));
-    });
-  } else if (stored) {
-    member = core::fail(Code::damaged, core::Origin::object_store, core::Retry::never,
-                        "The object of record " + row.envelope.id.str() + " ends too early.");
-  } else {
-    member = pass(stored);
+  if (!stored) co_return pass(stored);
+  if (stored->size() != length) {
+    co_return core::fail(Code::damaged, core::Origin::object_store, core::Retry::never,
+                         "The object of record " + row.envelope.id.str() + " ends too early.");
   }
-  if (member) co_return member;
-  const core::Error& error = member.error();
-  const bool lost = error.code == Code::not_found || error.code == Code::damaged ||
-                    error.code == Code::invalid_argument;
-  if (!lost) co_return member;
-  // Nothing behind it could be read any more if it were an error.
-  spdlog::error("record {} cannot be given inline: {}", row.envelope.id.str(), error.detail);
-  co_return "\"omitted\":" + json::serialize(json::value(core::to_utf8(error.detail)));
+  Result<std::string> text;
+  co_await workers_.run([&] {
+    const auto payload = decompressed(row.envelope, *stored);
+    stored->clear();
+    text = payload ? Result<std::string>(form(*payload)) : Result<std::string>(pass(payload));
+  });
+  co_return text;
 }
 
 }  // namespace daybook::api

@@ -18,6 +18,13 @@ using core::http::query_parameters;
 constexpr std::array<std::string_view, 4> kFilters = {"tenant", "source", "type", "subject"};
 constexpr std::array<std::string_view, 6> kOthers = {"after", "feed",    "limit",
                                                      "wait",  "payload", "inline_max"};
+struct Form {
+  std::string_view name;
+  FeedPayload form;
+};
+constexpr std::array kForms = {Form{"reference", FeedPayload::reference},
+                               Form{"inline", FeedPayload::inlined},
+                               Form{"link", FeedPayload::link}};
 constexpr std::uint64_t kFirstMilliseconds = 100'000'000'000;
 constexpr std::uint64_t kLastMilliseconds = 253'402'300'799'999;  // of the year 9999
 constexpr std::size_t kFeedNameBytesMax = 100;
@@ -87,15 +94,12 @@ Result<void> read_place(std::string_view query, std::string_view time_name, Feed
 
 Result<void> read_payload(std::string_view query, const FeedRequestBounds& bounds,
                           FeedRequest& request) {
-  const std::string payload = query_parameter(query, "payload").value_or("reference");
-  if (payload == "inline") {
-    request.payload.form = FeedPayload::inlined;
-  } else if (payload == "link") {
-    request.payload.form = FeedPayload::link;
-  } else if (payload != "reference") {
-    return bad_value("payload", "inline, link or reference");
+  request.usual_payload = request.payload = {bounds.payload, bounds.inline_max};
+  if (const auto payload = query_parameter(query, "payload")) {
+    const auto form = std::ranges::find(kForms, *payload, &Form::name);
+    if (form == kForms.end()) return bad_value("payload", "inline, link or reference");
+    request.payload.form = form->form;
   }
-  request.payload.inline_max = bounds.inline_max;
   if (const auto text = query_parameter(query, "inline_max")) {
     const auto size = core::parse_size(*text);
     if (!size || *size > bounds.inline_max) {
@@ -132,6 +136,7 @@ Result<FeedRequest> parse_feed_request(std::string_view query, std::string_view 
   if (auto known = check_names(query, time_name); !known) return pass(std::move(known));
   if (auto place = read_place(query, time_name, request); !place) return pass(std::move(place));
   if (auto form = read_payload(query, bounds, request); !form) return pass(std::move(form));
+  request.limit = bounds.limit;
   if (const auto limit = query_parameter(query, "limit")) {
     const auto number = parse_number<std::uint32_t>(*limit);
     if (!number || *number < 1 || *number > core::limits::kPageRecordsMax) {
@@ -216,9 +221,9 @@ std::string next_url(std::string_view path, const FeedRequest& request, std::str
   for (const std::string& value : request.filter.sources) add_parameter(url, "source", value);
   for (const std::string& value : request.filter.types) add_parameter(url, "type", value);
   for (const std::string& value : request.filter.subjects) add_parameter(url, "subject", value);
-  if (request.payload.form == FeedPayload::link) add_parameter(url, "payload", "link");
+  if (request.payload == request.usual_payload) return url;
+  add_parameter(url, "payload", std::ranges::find(kForms, request.payload.form, &Form::form)->name);
   if (request.payload.form == FeedPayload::inlined) {
-    add_parameter(url, "payload", "inline");
     add_parameter(url, "inline_max", core::format_size(request.payload.inline_max));
   }
   return url;

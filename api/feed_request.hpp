@@ -9,7 +9,8 @@
 //   (neither)                   from the oldest entry that is kept
 //            limit=100  wait=30s  payload=inline|link  inline_max=1MiB
 //            tenant=…  source=…  type=…  subject=…     repeated: any of them
-//   /messages?timestamp=TIME    the same, for readers of the original's shape
+//   /messages?timestamp=TIME    the same, for readers of the original's shape: payload=inline where
+//                               nothing else is said, and as many as may be
 #pragma once
 
 #include <cstdint>
@@ -38,6 +39,7 @@ enum class FeedPayload { reference, inlined, link };
 struct PayloadWish {
   FeedPayload form = FeedPayload::reference;
   std::uint64_t inline_max = 0;
+  bool operator==(const PayloadWish&) const = default;
 };
 
 struct FeedRequest {
@@ -49,11 +51,15 @@ struct FeedRequest {
   core::Duration wait{};
   FeedFilter filter;
   PayloadWish payload;
+  PayloadWish usual_payload;  // what is meant where nothing is said
 };
 
 struct FeedRequestBounds {
   core::Duration wait_max{};
   std::uint64_t inline_max = 0;
+  // Where the query says nothing.
+  std::uint32_t limit = 100;
+  FeedPayload payload = FeedPayload::reference;
 };
 
 // time_name: "since" or "timestamp". A name that is not known and a value that means nothing are

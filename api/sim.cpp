@@ -13,6 +13,7 @@
 #include "api/sim_messages.hpp"
 #include "api/sim_tally.hpp"
 #include "core/limits.hpp"
+#include "core/polling/paging.hpp"
 #include "core/record_id.hpp"
 #include "core/text.hpp"
 #include "io/http_server.hpp"
@@ -40,6 +41,15 @@ std::string_view name_of(SimKind kind) {
       return "target-process";
   }
   return "";
+}
+
+// Why there is no good answer.
+Result<boost::json::value> refusal(const Result<io::HttpResponse>& answer) {
+  return core::Failure(answer ? refusal_error(*answer) : answer.error());
+}
+
+std::string seconds_text(core::WallTime time) {
+  return fmt::format("{:.3f}", std::chrono::duration<double>(time.time_since_epoch()).count());
 }
 
 io::HttpServerSettings server_settings() {
@@ -79,6 +89,10 @@ class Partner {
   Task<> post_batches();
   Task<bool> post_batch(std::uint64_t first, std::uint64_t last);
   Task<> pull_pages();
+  [[nodiscard]] std::string place_by_time(const std::string& timestamp) const;
+  [[nodiscard]] std::optional<std::string> linked(const io::HttpResponse& page,
+                                                  const std::string& place,
+                                                  std::string_view relation) const;
   Task<> answer(io::HttpExchange& exchange);
   Task<Result<std::string>> read_body(io::HttpExchange& exchange);
   io::HttpAnswer offer(const std::string& query);
@@ -91,6 +105,7 @@ class Partner {
   std::unique_ptr<core::Signal> stopped_;
   io::HttpServer http_;
   std::unique_ptr<io::HttpClient> client_;
+  std::string origin_;
   std::string target_;
   bool serves_ = false;
   bool stopping_ = false;
@@ -100,10 +115,11 @@ class Partner {
 
 Result<void> Partner::open() {
   if (is_process()) {
-    auto url = io::parse_url(options_.endpoint);
+    auto url = io::parse_full_url(options_.endpoint);
     if (!url) return pass(std::move(url));
-    target_ = url->path.empty() ? "/" : url->path;
-    client_ = std::make_unique<io::HttpClient>(runtime_, client_settings(*url));
+    origin_ = url->origin();
+    target_ = url->target;
+    client_ = std::make_unique<io::HttpClient>(runtime_, client_settings(url->server));
     if (options_.port == 0) return {};
   }
   serves_ = true;
@@ -145,11 +161,7 @@ Task<Result<io::HttpResponse>> Partner::ask(std::string method, std::string targ
     if (!options_.source.empty()) request.fields.add("ce-source", options_.source);
     request.body = {core::as_bytes(body)};
   }
-  auto response =
-      co_await client_->send(std::move(request), runtime_.steady_now() + kRequestTimeout);
-  if (!response) co_return pass(std::move(response));
-  if (response->head.status / 100 != 2) co_return core::Failure(refusal_error(*response));
-  co_return response;
+  co_return co_await client_->send(std::move(request), runtime_.steady_now() + kRequestTimeout);
 }
 
 // --- source process: pushes ---
@@ -173,13 +185,15 @@ Task<bool> Partner::post_batch(std::uint64_t first, std::uint64_t last) {
   const std::string key = kRun + "-" + std::to_string(first);
   while (!stopping_) {
     const auto taken = co_await ask(options_.method, target_, body, key);
-    if (taken && taken->head.status != 207) {  // 207: some were refused
+    const int status = taken ? taken->head.status : 0;
+    if (status / 100 == 2 && status != 207) {  // 207: some were refused
       sent_ = last;
       spdlog::debug("messages {} to {} are taken", first, last);
       co_return true;
     }
-    spdlog::warn("messages {} to {}: {}", first, last,
-                 taken ? std::string(core::as_text(taken->body)) : taken.error().detail);
+    spdlog::warn(
+        "messages {} to {}: {}", first, last,
+        status == 207 ? std::string(core::as_text(taken->body)) : refusal(taken).error().detail);
     co_await pause(kPatience);
   }
   co_return false;
@@ -187,22 +201,50 @@ Task<bool> Partner::post_batch(std::uint64_t first, std::uint64_t last) {
 
 // --- target process: pulls ---
 
+// Where the Link field says (rel=next, and rel=monitor behind all that there is); else by time, as
+// the original's readers do it. A place that is gone or another's (409, 410) is left: what is still
+// there is asked for anew, and what comes twice is counted.
 Task<> Partner::pull_pages() {
-  std::string next = target_ + "?timestamp=0&payload=inline";
-  if (!options_.source.empty()) next += "&source=" + core::percent_encode(options_.source);
+  std::string place = place_by_time("0");
   while (!stopping_) {
-    const auto page = co_await ask("GET", next, "", "");
-    const auto document = page ? parse_json(page->body) : pass(page);
+    const std::string asked_at = seconds_text(runtime_.now());
+    const auto page = co_await ask(options_.method, place, "", "");
+    const int status = page ? page->head.status : 0;
+    const Result<boost::json::value> document =
+        status / 100 == 2 ? parse_json(page->body) : refusal(page);
     if (!document) {
-      spdlog::warn("{}: {}", next, document.error().detail);
+      spdlog::warn("{}: {}", place, document.error().detail);
+      if (status == 409 || status == 410) {
+        place = place_by_time("0");
+        spdlog::warn("begins again, by time: {}", place);
+      }
       co_await pause(kPatience);
       continue;
     }
-    const std::uint64_t before = tally_.received();
     note(*document);
-    if (const std::string further = text_of(*document, "next"); !further.empty()) next = further;
-    if (tally_.received() == before) co_await pause(options_.frequency);
+    const auto next = linked(*page, place, "next");
+    const auto later = next ? next : linked(*page, place, "monitor");
+    place = later ? *later : place_by_time(asked_at);
+    if (!next) co_await pause(options_.frequency);
   }
+}
+
+std::string Partner::place_by_time(const std::string& timestamp) const {
+  std::string place = core::polling::with_parameter(target_, "timestamp", timestamp);
+  if (options_.source.empty()) return place;
+  return core::polling::with_parameter(place, "source", options_.source);
+}
+
+std::optional<std::string> Partner::linked(const io::HttpResponse& page, const std::string& place,
+                                           std::string_view relation) const {
+  const auto reference = core::polling::find_link(page.head.fields, relation);
+  if (!reference) return std::nullopt;
+  auto target = core::polling::resolve_target(origin_, place, *reference);
+  if (!target) {
+    spdlog::warn("{}", target.error().detail);
+    return std::nullopt;
+  }
+  return *target;
 }
 
 void Partner::note(const boost::json::value& document) {

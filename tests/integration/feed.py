@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import queue
+import re
 import shutil
 import subprocess
 import threading
@@ -26,7 +27,25 @@ def pages(port, path, most=1000):
         page = answer.json()
         yield page
         path = page["next"]
-        if not page.get("entries", page.get("messages")) and f"after={page['last']}&" in path:
+        if not page["entries"] and f"after={page['last']}&" in path:
+            return
+    raise AssertionError(f"no end after {most} pages: {path}")
+
+
+def link(answer, relation):
+    """The reference of the Link field with that relation, or None."""
+    found = re.fullmatch(r'<([^>]*)>; rel="(\w+)"', answer.header("Link", ""))
+    return found[1] if found and found[2] == relation else None
+
+
+def message_pages(port, path, most=1000):
+    """Follows rel=next of /messages while there is one; yields each page."""
+    for _ in range(most):
+        answer = get(port, path)
+        assert answer.status == 200, answer.describe()
+        yield answer.json()
+        path = link(answer, "next")
+        if path is None:
             return
     raise AssertionError(f"no end after {most} pages: {path}")
 

@@ -97,20 +97,29 @@ class Pages(harness.DaybookTest):
         later = int(time.time()) + 3600
         self.assertEqual(feed.entries(self.port, f"/v1/feed?since={later}"), [])
 
-    def test_messages_have_the_original_shape(self):
-        found = [message for page in feed.pages(self.port, f"/messages?timestamp={int(self.began)}&limit=8")
-                 for message in page["messages"]]
-        ours = {message["messageID"]: message for message in found}
-        for number, receipt in enumerate(self.receipts):
-            message = ours[receipt["id"]]
-            self.assertEqual(message["messageType"], "test")
-            self.assertEqual(message["sourceSystemID"], "/pages")
-            self.assertEqual(message["sourceTransactionID"], f"e{number}")
-            self.assertEqual(message["receivedAt"], receipt["received_at"])
-            self.assertIn("dateTime", message)
-            self.assertIn("/payload", message["messagePayload"]["href"])
-        page = feed.get(self.port, "/messages?timestamp=0&limit=1&payload=inline").json()
-        self.assertIn("number", json.loads(page["messages"][0]["messagePayload"]["text"]))
+    def test_messages_are_an_array_of_what_was_posted(self):
+        answer = feed.get(self.port, f"/messages?timestamp={self.began - 1:.3f}&source=/pages")
+        self.assertEqual(answer.header("Content-Type"), "application/json")
+        order = [int(entry["record"]["event_id"][1:])
+                 for entry in feed.entries(self.port, "/v1/feed?source=/pages&type=test")]
+        self.assertEqual(answer.json(), [{"number": number} for number in order])
+        self.assertIsNone(feed.link(answer, "next"), "that was all")
+        later = feed.link(answer, "monitor")
+        self.assertEqual(feed.get(self.port, later).json(), [])
+        self.assertEqual(feed.link(feed.get(self.port, later), "monitor"), later)
+        by_pages = [message for page in feed.message_pages(self.port, "/messages?source=/pages&limit=7")
+                    for message in page]
+        self.assertEqual(by_pages, answer.json())
+        receipt = post(self.port, b'"later"', source="/pages")
+        feed.wait_for(self.port, feed.last(self.port))
+        harness.wait_until(lambda: feed.get(self.port, later).json() == ["later"], "it is behind")
+        found = feed.get(self.port, later.replace("limit=1000", "payload=reference")).json()
+        self.assertEqual(found, [{"id": receipt["id"], "timestamp": receipt["received_at"],
+                                  "contentType": "application/json", "size": 7,
+                                  "href": f"/v1/records/{receipt['id']}/payload"}])
+        self.assertEqual(feed.get(self.port, found[0]["href"]).body, b'"later"')
+        for query, status in (("timestamp=soon", 400), ("after=1000000", 409), ("after=1&feed=other", 409)):
+            self.assertEqual(feed.get(self.port, f"/messages?{query}").status, status, query)
 
     def test_a_long_poll_is_answered_when_something_comes_and_else_at_its_end(self):
         at = feed.last(self.port)
@@ -236,6 +245,55 @@ class Payloads(harness.DaybookTest):
         entry = feed.get(self.port, "/v1/feed?payload=link&limit=1").json()["entries"][0]
         self.assertEqual(list(entry["payload"]), ["href"])
 
+    def test_a_reader_of_the_original_gets_every_message_whatever_lies_between(self):
+        """node, JSON.parse(text).forEach, and the Link field."""
+        node = harness.need_program("node")
+        generator = harness.seeded("messages")
+        before = feed.last(self.port)
+
+        def small(number):
+            return b'{"id": %d, "timestamp": 1511273848, "message": "gr\xc3\xbc\xc3\x9fe"}' % number
+        large = b'{"line":"%s"}' % (b"x" * ((8 << 20) - 11))
+        self.assertEqual(len(large), 8 << 20)
+        sent = [(small(0), "application/json"), (large, "application/json"),
+                (small(1), "application/cloudevents+json; charset=utf-8"),
+                (generator.randbytes(8 << 20), "application/octet-stream"), (b"17", "application/json"),
+                (b'{"id": 2,', "application/json"), (b'{"a":"\xff"}', "application/json"),
+                (b"plain", "text/plain"), (b"[1, 2]", "text/json"), (large, "application/json"),
+                (small(3), "application/json")]
+        posted = {}
+        for payload, content_type in sent:
+            answer = client.post(self.port, payload, {"Content-Type": content_type})
+            self.assertEqual(answer.status, 201, answer.describe())
+            posted[answer.json()["id"]] = payload, content_type, answer.json()
+        answer = client.request(self.port, "POST", "/messages", b"[%s, %s]" % (small(4), small(5)),
+                                {"Content-Type": "application/json"})
+        for number, result in zip((4, 5), answer.json()["results"]):
+            posted[result["receipt"]["id"]] = small(number), "application/json", result["receipt"]
+        feed.wait_for(self.port, before + len(posted))
+        order = [entry["record"]["id"] for entry in feed.entries(self.port, f"/v1/feed?after={before}")]
+        script = os.path.join(os.path.dirname(os.path.realpath(__file__)), "read_messages.cjs")
+        run = subprocess.run([node, script, f"{self.daybook.url}/messages?after={before}"],
+                             capture_output=True, text=True, timeout=harness.PATIENCE_S)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        pages = [json.loads(line) for line in run.stdout.splitlines()]
+        found = [message for page in pages for message in page["messages"]]
+        self.assertEqual(len(found), len(posted))
+        for (payload, content_type, receipt), message in zip((posted[one] for one in order), found):
+            if "json" not in content_type or payload in (b'{"id": 2,', b'{"a":"\xff"}'):
+                self.assertEqual(message["id"], receipt["id"])
+                self.assertEqual(message["href"], f"/v1/records/{receipt['id']}/payload")
+                self.assertEqual(message["timestamp"], receipt["received_at"])
+                self.assertIn("JSON", message["omitted"])
+            elif payload is large:
+                self.assertEqual(message, {"sha256": receipt["sha256"]})
+            else:
+                self.assertEqual(message, json.loads(payload))
+        self.assertEqual([page["more"] for page in pages], [True] * (len(pages) - 1) + [False])
+        self.assertGreater(len(pages), 3, "pages end at feed.page_bytes_max")
+        bounded = feed.get(self.port, f"/messages?after={before}&inline_max=1KiB").json()
+        self.assertEqual([message["size"] for message in bounded if "inline_max" in str(message)], [8 << 20] * 2)
+
     def test_a_payload_that_is_lost_does_not_stop_the_readers_behind_it(self):
         before = feed.last(self.port)
         receipts = [post(self.port, b"payload %d" % number) for number in range(3)]
@@ -246,6 +304,10 @@ class Payloads(harness.DaybookTest):
         self.assertEqual(len(found), 3)
         lost = next(entry for entry in found if entry["record"]["id"] == receipts[1]["id"])
         self.assertIn("omitted", lost["payload"])
+        found = feed.get(self.port, f"/messages?after={before}").json()
+        self.assertEqual({message["id"] for message in found}, {receipt["id"] for receipt in receipts})
+        why = {message["id"]: message["omitted"] for message in found}[receipts[1]["id"]]
+        self.assertIn("There is no object", why)
 
     def test_a_reader_that_does_not_take_its_events_is_ended(self):
         before = feed.last(self.port)
@@ -355,8 +417,8 @@ class Troubles(unittest.TestCase):
             while not stopped.is_set():
                 now = time.time()
                 try:
-                    page = feed.get(port, f"/messages?timestamp={since:.6f}&limit=1000").json()
-                    found += [message["sequence"] for message in page["messages"]]
+                    messages = feed.get(port, f"/messages?timestamp={since:.6f}").json()
+                    found += [message["id"] for message in messages]
                     since = now
                 except (OSError, client.BrokenAnswer):
                     pass
@@ -390,8 +452,10 @@ class Troubles(unittest.TestCase):
                 thread.join(harness.PATIENCE_S)
             checker.wait_drained(self.redis)
             end = feed.last(port)
-            for reader, sequences in found.items():
-                harness.wait_until(lambda seen=sequences: not feed.missing(seen, 1, end),
+            expected = dict.fromkeys((by_number, by_stream), set(range(1, end + 1)))
+            expected[by_time] = set(acknowledged)
+            for reader, seen in found.items():
+                harness.wait_until(lambda reader=reader, seen=seen: expected[reader] <= set(seen),
                                    f"{reader.__name__} has all")
         finally:
             stopped.set()

@@ -45,5 +45,31 @@ TEST(PayloadMember, is_text_where_that_is_utf8_and_not_longer) {
   EXPECT_LE(payload_member(core::as_bytes(std::string(90'000, '\x02'))).size(), 120'020U);
 }
 
+TEST(PayloadJson, is_the_same_bytes_where_they_are_one_json_text) {
+  const std::string deep = std::string(50, '[') + std::string(50, ']');
+  for (const std::string& text :
+       {std::string("{\"id\": 0,\n \"id\": 1.50e+2}\n"), std::string("17"),
+        std::string("\"gr\xC3\xBC\""), std::string(" null "), deep}) {
+    EXPECT_EQ(payload_json_text(core::as_bytes(text)), text);
+  }
+}
+
+TEST(PayloadJson, is_nothing_where_an_array_of_it_would_be_broken) {
+  for (const std::string_view text : {"", " ", "{\"id\":", "1,2", "1 2", "{} ]", "[1,]", "nul", "-",
+                                      "\"caf\xE9\"", "\xEF\xBB\xBF{}", "NaN", "'a'"}) {
+    EXPECT_EQ(payload_json_text(core::as_bytes(text)), "") << text;
+  }
+}
+
+TEST(PayloadJson, is_what_says_so) {
+  for (const char* type : {"application/json", "Application/JSON; charset=utf-8", "text/json",
+                           "application/cloudevents+json"}) {
+    EXPECT_TRUE(says_json(type)) << type;
+  }
+  for (const char* type : {"", "text/plain", "application/x-ndjson", "application/jsonl", "json"}) {
+    EXPECT_FALSE(says_json(type)) << type;
+  }
+}
+
 }  // namespace
 }  // namespace daybook::api

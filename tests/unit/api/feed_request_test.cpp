@@ -134,6 +134,22 @@ TEST(FeedRequest, is_said_again_by_the_next_page) {
   EXPECT_EQ(next_url("/v1/feed", *next, "name", 42), url);
 }
 
+TEST(FeedRequest, says_of_payloads_only_what_is_not_usual) {
+  FeedRequestBounds bounds = kBounds;
+  bounds.limit = 1000;
+  bounds.payload = FeedPayload::inlined;
+  const auto next_of = [&bounds](std::string_view query) {
+    const auto request = parse_feed_request(query, "timestamp", bounds);
+    return request ? next_url("/messages", *request, "name", 42) : request.error().detail;
+  };
+  const std::string usual = "/messages?after=42&feed=name&limit=1000";
+  EXPECT_EQ(next_of("timestamp=0"), usual);
+  EXPECT_EQ(next_of("payload=inline"), usual);
+  EXPECT_EQ(next_of("payload=reference"), usual + "&payload=reference");
+  EXPECT_EQ(next_of("payload=link"), usual + "&payload=link");
+  EXPECT_EQ(next_of("inline_max=1KiB"), usual + "&payload=inline&inline_max=1KiB");
+}
+
 TEST(FeedRequest, goes_on_behind_an_event) {
   FeedRequest request;
   request.since = core::WallTime();
