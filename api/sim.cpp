@@ -1,6 +1,7 @@
 #include "api/sim.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdio>
 
@@ -102,6 +103,7 @@ class Partner {
   const SimOptions& options_;
   io::IoRuntime runtime_;
   const core::SteadyTime began_ = runtime_.steady_now();
+  const core::WallTime began_at_ = runtime_.now();
   std::unique_ptr<core::Signal> stopped_;
   io::HttpServer http_;
   std::unique_ptr<io::HttpClient> client_;
@@ -181,7 +183,8 @@ Task<> Partner::post_batches() {
 // The same batch under the same key until it is taken, so that none is lost and none stored twice.
 Task<bool> Partner::post_batch(std::uint64_t first, std::uint64_t last) {
   static const std::string kRun = core::RecordIdGenerator().next(runtime_.now(), 0).str();
-  const std::string body = sim_batch(first, last, runtime_.now());
+  const std::string body =
+      sim_batch(first, last, [now = runtime_.now()](std::uint64_t) { return now; });
   const std::string key = kRun + "-" + std::to_string(first);
   while (!stopping_) {
     const auto taken = co_await ask(options_.method, target_, body, key);
@@ -283,7 +286,11 @@ io::HttpAnswer Partner::offer(const std::string& query) {
   if (options_.count != 0) made = std::min(made, options_.count);
   const std::uint64_t last = std::min(made, after + options_.batch_size);
   sent_ = std::max(sent_, last);
-  return json_answer(200, sim_batch(after + 1, last, runtime_.now()) + "\n");
+  const auto time_of = [this](std::uint64_t id) {
+    const core::Duration age = options_.frequency * ((id - 1) / options_.batch_size);
+    return began_at_ + std::chrono::duration_cast<std::chrono::microseconds>(age);
+  };
+  return json_answer(200, sim_batch(after + 1, last, time_of) + "\n");
 }
 
 Task<> Partner::answer(io::HttpExchange& exchange) {
@@ -313,7 +320,8 @@ Task<> Partner::answer(io::HttpExchange& exchange) {
 
 std::string Partner::report() const {
   if (!is_source()) return tally_.json();
-  return boost::json::serialize(boost::json::object{{"sent", sent_}});
+  return boost::json::serialize(
+      boost::json::object{{"sent", sent_}, {"lowest", sent_ == 0 ? 0 : 1}, {"highest", sent_}});
 }
 
 }  // namespace
@@ -321,9 +329,23 @@ std::string Partner::report() const {
 std::optional<core::Duration> parse_frequency(const std::string& text) {
   const bool bare =
       !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
-  const auto frequency = core::parse_duration(bare ? text + "s" : text);
+  const auto frequency = core::parse_duration(bare ? text + "ms" : text);
   if (!frequency || frequency->count() <= 0) return std::nullopt;
   return *frequency;
+}
+
+std::optional<std::string> parse_log_level(const std::string& text) {
+  struct Level {
+    std::string_view name, ours;
+  };
+  constexpr std::array kLevels = {
+      Level{"error", "error"},     Level{"err", "error"},         Level{"warn", "warning"},
+      Level{"warning", "warning"}, Level{"info", "info"},         Level{"http", "info"},
+      Level{"verbose", "debug"},   Level{"debug", "debug"},       Level{"silly", "trace"},
+      Level{"trace", "trace"},     Level{"critical", "critical"}, Level{"off", "off"}};
+  const auto level = std::ranges::find(kLevels, core::to_lower(text), &Level::name);
+  if (level == kLevels.end()) return std::nullopt;
+  return std::string(level->ours);
 }
 
 int run_sim(const SimOptions& options) {

@@ -26,11 +26,12 @@ void find_in_text(std::string_view text, const std::function<void(std::uint64_t)
 
 }  // namespace
 
-std::string sim_batch(std::uint64_t first, std::uint64_t last, core::WallTime now) {
+std::string sim_batch(std::uint64_t first, std::uint64_t last,
+                      const std::function<core::WallTime(std::uint64_t)>& time_of) {
   json::array batch;
   for (std::uint64_t id = first; id <= last; ++id) {
     batch.push_back(json::object{{"id", id},
-                                 {"timestamp", core::format_time(now)},
+                                 {"timestamp", core::format_time(time_of(id))},
                                  {"message", "message " + std::to_string(id)}});
   }
   return json::serialize(batch);
@@ -46,7 +47,8 @@ void find_messages(const json::value& document, const std::function<void(std::ui
     boost::system::error_code error;
     const bool numbered = id != nullptr && id->is_number();
     if (numbered && object->contains("timestamp") && object->contains("message")) {
-      return found(id->to_number<std::uint64_t>(error));
+      const auto number = id->to_number<std::uint64_t>(error);
+      return error ? void() : found(number);
     }
     for (const auto& member : *object) find_messages(member.value(), found);
   }

@@ -13,8 +13,10 @@
 
 namespace daybook::api {
 
-// [{"id": first, …}, …, {"id": last, …}]; nothing where last < first.
-[[nodiscard]] std::string sim_batch(std::uint64_t first, std::uint64_t last, core::WallTime now);
+// [{"id": first, …}, …, {"id": last, …}]; nothing where last < first. Whoever gives a message twice
+// gives it the same time: it is another message otherwise.
+[[nodiscard]] std::string sim_batch(std::uint64_t first, std::uint64_t last,
+                                    const std::function<core::WallTime(std::uint64_t)>& time_of);
 
 // Calls with the id of each message in the document: in arrays and members, in texts that are JSON
 // and in base64 of such.

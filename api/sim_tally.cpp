@@ -1,5 +1,6 @@
 #include "api/sim_tally.hpp"
 
+#include <algorithm>
 #include <iterator>
 
 #include <boost/json.hpp>
@@ -8,6 +9,16 @@ namespace daybook::api {
 
 std::uint64_t SimTally::highest() const {
   return runs_.empty() ? 0 : runs_.rbegin()->second;
+}
+
+std::uint64_t SimTally::lowest() const {
+  return runs_.empty() ? 0 : runs_.begin()->first;
+}
+
+std::uint64_t SimTally::missing() const {
+  if (runs_.empty()) return 0;
+  const std::uint64_t first = std::min<std::uint64_t>(lowest(), 1);
+  return highest() - first + 1 - distinct_;
 }
 
 void SimTally::note(std::uint64_t id) {
@@ -34,6 +45,7 @@ std::string SimTally::json() const {
                                                     {"missing", missing()},
                                                     {"duplicated", duplicated_},
                                                     {"late", late_},
+                                                    {"lowest", lowest()},
                                                     {"highest", highest()}});
 }
 

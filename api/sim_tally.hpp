@@ -1,5 +1,6 @@
 // SimTally: which of the numbered messages came, how often, and whether in order. The numbers of a
-// source are 1, 2, 3, …, so that a loss shows without asking the source. Pure.
+// source are 1, 2, 3, …, so that a loss shows without asking the source; they begin with 0 where
+// that came, as from the original's source. Pure.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +17,9 @@ class SimTally {
   [[nodiscard]] std::uint64_t distinct() const { return distinct_; }
   [[nodiscard]] std::uint64_t duplicated() const { return duplicated_; }
   [[nodiscard]] std::uint64_t highest() const;
-  // Numbers from 1 to the highest one that never came.
-  [[nodiscard]] std::uint64_t missing() const { return highest() - distinct_; }
+  [[nodiscard]] std::uint64_t lowest() const;
+  // Numbers up to the highest one that never came.
+  [[nodiscard]] std::uint64_t missing() const;
   // Messages that came for the first time after a higher number had come.
   [[nodiscard]] std::uint64_t late() const { return late_; }
   [[nodiscard]] std::string json() const;
