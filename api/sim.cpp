@@ -252,7 +252,7 @@ std::optional<std::string> Partner::linked(const io::HttpResponse& page, const s
 
 void Partner::note(const boost::json::value& document) {
   find_messages(document, [this](std::uint64_t id) { tally_.note(id); });
-  spdlog::debug("{}", tally_.json());
+  spdlog::debug("{} messages so far, {} missing", tally_.distinct(), tally_.missing());
 }
 
 // --- the HTTP side ---

@@ -30,6 +30,7 @@ void SimTally::note(std::uint64_t id) {
   }
   if (id < highest()) ++late_;
   ++distinct_;
+  if (order_.size() < kOrderMax) order_.push_back(id);
   const bool joins_before = before != runs_.end() && before->second + 1 == id;
   std::uint64_t last = id;
   if (after != runs_.end() && after->first == id + 1) {
@@ -46,7 +47,8 @@ std::string SimTally::json() const {
                                                     {"duplicated", duplicated_},
                                                     {"late", late_},
                                                     {"lowest", lowest()},
-                                                    {"highest", highest()}});
+                                                    {"highest", highest()},
+                                                    {"order", boost::json::value_from(order_)}});
 }
 
 }  // namespace daybook::api

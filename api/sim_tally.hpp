@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace daybook::api {
 
@@ -22,10 +23,13 @@ class SimTally {
   [[nodiscard]] std::uint64_t missing() const;
   // Messages that came for the first time after a higher number had come.
   [[nodiscard]] std::uint64_t late() const { return late_; }
+  // These, and the numbers in the order in which they came first, up to kOrderMax of them.
   [[nodiscard]] std::string json() const;
+  static constexpr std::size_t kOrderMax = 10'000;
 
  private:
   std::map<std::uint64_t, std::uint64_t> runs_;  // first -> last, of numbers that came
+  std::vector<std::uint64_t> order_;
   std::uint64_t distinct_ = 0;
   std::uint64_t duplicated_ = 0;
   std::uint64_t late_ = 0;

@@ -3,8 +3,8 @@
   source-process  --POST /messages-->  daybook  --webhook-->                          target-endpoint
   source-endpoint <----poller--------  daybook  <--GET /messages?timestamp=--------  target-process
 
-Each source has a target of either kind, which makes four routes. The numbers of a source's messages have no gap, so each
-target knows by itself what is missing.
+Each source has a target of either kind, which makes four routes. What is missing is what the source says that it sent, less
+what came; out of order is what came, for the first time, behind a record that follows it in the feed and is of the same partition.
 """
 
 import argparse
@@ -36,6 +36,21 @@ def report(port):
         return {}
 
 
+def environment():
+    """Ours without what the programs would take for their settings."""
+    names = ("ENDPOINT", "METHOD", "PORT", "BATCH_SIZE", "FREQUENCY", "LOG_LEVEL")
+    return {name: text for name, text in os.environ.items() if name not in names and not name.startswith("DAYBOOK_")}
+
+
+def out_of_order(came, places):
+    """How many of these numbers came behind one that follows them in their partition."""
+    newest, count = {}, 0
+    for partition, place in (places[number] for number in came if number in places):
+        count += place < newest.get(partition, 0)
+        newest[partition] = max(place, newest.get(partition, 0))
+    return count
+
+
 class Demo:
     def __init__(self, options):
         self.options = options
@@ -46,8 +61,12 @@ class Demo:
         self.listen = f"127.0.0.1:{free_port()}"
 
     def start(self, name, *command):
-        with open(self.folder / f"{name.replace(' ', '-')}.log", "ab") as log:
-            self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        with open(self.log(name), "ab") as log:
+            self.processes[name] = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True,
+                                                    env=environment())
+
+    def log(self, name):
+        return self.folder / f"{name.replace(' ', '-').replace(',', '')}.log"
 
     def start_sim(self, name, kind, *words):
         self.ports.setdefault(name, free_port())
@@ -102,7 +121,9 @@ cursor_parameter = "after"
 
     def start_all(self):
         self.start_redis()
-        sending = ("--count", str(self.options.messages), "--batch-size", "20", "--frequency", "200ms")
+        # Ten seconds of sending, however many, so that the kill comes in the middle.
+        batch = max(1, self.options.messages // 50)
+        sending = ("--count", str(self.options.messages), "--batch-size", str(batch), "--frequency", "200ms")
         messages = f"http://{self.listen}/messages"
         self.start_sim("pull in", "source-endpoint", *sending)
         for name, source in SOURCES.items():
@@ -128,9 +149,10 @@ cursor_parameter = "after"
                 return progress
             if progress != before:
                 before, moved = progress, time.monotonic()
-            if time.monotonic() - moved > 60:
-                sys.exit(f"FAILED: nothing has moved for a minute while waiting for {what}: {progress}; "
-                         f"the logs are in {self.folder}")
+            ended = [name for name, process in self.processes.items() if process.poll() is not None and name != "push in"]
+            if ended or time.monotonic() - moved > 60:
+                why = f"{' and '.join(ended)} ended" if ended else "nothing has moved for a minute"
+                sys.exit(f"FAILED: {why} while waiting for {what}: {progress}; the logs are in {self.folder}")
             time.sleep(0.05)
 
     def run(self):
@@ -148,15 +170,40 @@ cursor_parameter = "after"
         time.sleep(1)  # repetitions may still come
         return self.judge(at_kill)
 
+    def sent(self, source):
+        """The numbers that the source says it has sent; one that has ended said so last."""
+        said = report(self.ports[source])
+        if not said:
+            self.processes[source].wait(30)
+            said = json.loads(self.log(source).read_text().splitlines()[-1])
+        return set(range(said["lowest"], said["highest"] + 1)) if said["sent"] else set()
+
+    def places(self, source):
+        """Of each number its partition and its place in the feed."""
+        found, path = {}, f"/v1/feed?payload=inline&source={SOURCES[source]}"
+        while True:
+            with urllib.request.urlopen(f"http://{self.listen}{path}", timeout=60) as answer:
+                page = json.load(answer)
+            if not page["entries"] and f"after={page['last']}&" in page["next"]:
+                return found
+            for entry in page["entries"]:
+                number = json.loads(entry["payload"]["text"])["id"]
+                found.setdefault(number, (entry["record"]["partition"], entry["sequence"]))
+            path = page["next"]
+
     def judge(self, at_kill):
-        print(f"\n  {'route':<20} {'sent':>6} {'received':>9} {'missing':>8} {'duplicated':>11}")
+        print(f"\n  {'route':<20} {'sent':>6} {'received':>9} {'missing':>8} {'duplicated':>11} {'out of order':>13}")
         good = True
         for route in self.routes():
-            target = report(self.ports[route])
-            missing = self.options.messages - target["distinct"]
-            good = good and missing == 0 and at_kill[route] < self.options.messages
-            print(f"  {route:<20} {self.options.messages:>6} {target['received']:>9} {missing:>8} "
-                  f"{target['duplicated']:>11}")
+            source = route.split(",")[0]
+            sent, target = self.sent(source), report(self.ports[route])
+            came = target["order"]
+            missing = len(sent.difference(came))
+            disorder = out_of_order(came, self.places(source))
+            print(f"  {route:<20} {len(sent):>6} {target['received']:>9} {missing:>8} {target['duplicated']:>11} "
+                  f"{disorder:>13}")
+            good = good and sent == set(came) and len(sent) == self.options.messages and disorder == 0
+            good = good and at_kill[route] < self.options.messages
         print()
         return good
 
@@ -175,13 +222,16 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--var", required=True, help="folder for logs and data; it is emptied by the next run")
-    parser.add_argument("--messages", type=int, default=1000, help="of each source [default: 1000]")
-    demo = Demo(parser.parse_args())
+    parser.add_argument("--messages", type=int, default=1000, help="of each source, 50 to 10000 [default: 1000]")
+    options = parser.parse_args()
+    if not 50 <= options.messages <= 10_000:
+        parser.error("--messages must be from 50 to 10000")
+    demo = Demo(options)
     try:
         good = demo.run()
     finally:
         demo.stop()
-    sys.exit(0 if good else "FAILED: messages are missing, or a route had ended before the kill")
+    sys.exit(0 if good else "FAILED: messages are missing, out of order or were never sent, or a route had ended before the kill")
 
 
 if __name__ == "__main__":
