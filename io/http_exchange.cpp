@@ -1,6 +1,7 @@
 #include "io/http_exchange.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
@@ -31,8 +32,13 @@ constexpr int kInterimAnswersMax = 16;
 // One report of progress; without somebody to report to, the body is one gathered write.
 constexpr std::size_t kProgressBytes = core::limits::kReadBytes;
 
+// Most answers are a head and little more; the buffer grows while reads fill it.
+constexpr std::size_t kFirstBufferBytes = 4 * core::KiB;
 constexpr std::size_t kBufferBytes = 64 * core::KiB;
 static_assert(kBufferBytes > core::limits::kHeadBytesMax);
+
+// A request that every socket takes at once, so that nobody need read meanwhile.
+constexpr std::size_t kSmallRequestBytes = 8 * core::KiB;
 
 // Lives in the frame of exchange(), which waits for both of its coroutines.
 class Exchange {
@@ -46,8 +52,13 @@ class Exchange {
         origin_(origin),
         deadline_(deadline),
         changed_(runtime.make_signal()),
-        buffer_(kBufferBytes) {}
+        buffer_(kFirstBufferBytes) {}
 
+  // Whether the answer may wait until the request is written.
+  [[nodiscard]] bool small() const {
+    return !request_.expect_continue && !request_.on_sent &&
+           head_.size() + core::total_bytes(request_.body) <= kSmallRequestBytes;
+  }
   core::Task<bool> write();
   core::Task<core::Result<HttpResponse>> read();
 
@@ -107,6 +118,7 @@ class Exchange {
   core::ByteVector buffer_;  // received, not yet used: [begin_, end_)
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
+  bool full_ = false;  // the last read filled it
 };
 
 core::Task<bool> Exchange::write() {
@@ -273,11 +285,13 @@ core::Task<core::Result<void>> Exchange::fill() {
     end_ -= begin_;
     begin_ = 0;
   }
+  if (full_) buffer_.resize(std::min(2 * buffer_.size(), kBufferBytes));
   CHECK(end_ < buffer_.size());  // a head is bounded below it, bodies are taken out at once
   auto read = co_await stream_.read_some(core::MutableBytes(buffer_).subspan(end_), deadline_);
   if (!read) co_return pass(read);
   answer_began_ = true;
   end_ += *read;
+  full_ = end_ == buffer_.size();
   co_return core::Result<void>{};
 }
 
@@ -288,7 +302,14 @@ core::Task<ExchangeOutcome> exchange(IoRuntime& runtime, Stream& stream, const H
                                      core::Deadline deadline) {
   using boost::asio::experimental::awaitable_operators::operator&&;
   Exchange one(runtime, stream, request, head, origin, deadline);
-  auto [response, wrote] = co_await (one.read() && one.write());
+  core::Result<HttpResponse> response;
+  bool wrote = false;
+  if (one.small()) {
+    wrote = co_await one.write();
+    response = co_await one.read();
+  } else {
+    std::tie(response, wrote) = co_await (one.read() && one.write());
+  }
   const bool reusable = response && wrote && one.reusable(*response);
   co_return ExchangeOutcome{std::move(response), one.answer_began(), reusable};
 }
