@@ -6,7 +6,9 @@
 
 #include "api/batch_door.hpp"
 #include "api/message_source.hpp"
+#include "api/notice_texts.hpp"
 #include "api/subscriber_settings.hpp"
+#include "core/delivery/feed_window.hpp"
 #include "core/limits.hpp"
 #include "core/text.hpp"
 
@@ -57,9 +59,9 @@ std::uint64_t poller_memory(const core::Config& config) {
 }
 
 // Deliveries in hand with their rows, and the payloads of those under way, as they are, as JSON and
-// in the request.
+// in the request; and what they share.
 std::uint64_t subscribers_memory_max(const core::Config& config) {
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = core::delivery::kFeedWindowBytes + kNoticeTextsBytes;
   for (const core::SubscriberConfig& one : config.subscribers) {
     bytes += 2 * subscriber_window(one) * kRowBytes + one.parallel * 4 * one.payload_max;
   }

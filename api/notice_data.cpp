@@ -38,15 +38,15 @@ json::object step_data(const json::object& row, const Delivery& delivery, Event 
   data["partition"] = delivery.partition;
   data["position"] = row.at("position");
   data["persisted"] = step_persistence(row, event);
-  data["started_at"] = time_or_null(delivery.row.started_at);
+  data["started_at"] = time_or_null(delivery.row->started_at);
   if (event == Event::started) return data;
-  data["archived_at"] = time_or_null(delivery.row.archived_at);
+  data["archived_at"] = time_or_null(delivery.row->archived_at);
   for (const char* name : {"object", "stored_size", "stored_sha256", "attempts"}) {
     if (const json::value* value = row.if_contains(name)) data[name] = *value;
   }
   if (event == Event::archived) return data;
   data["row"] = row.at("row");
-  data["indexed_at"] = core::format_time(delivery.row.indexed_at);
+  data["indexed_at"] = core::format_time(delivery.row->indexed_at);
   return data;
 }
 
@@ -62,11 +62,11 @@ json::value payload_json(core::Bytes payload) {
 std::string notice_data(const Delivery& delivery, Event event, json::value payload) {
   json::object data;
   if (event == Event::parked) {
-    data = record_object(delivery.row, "parked");
+    data = record_object(*delivery.row, "parked");
     add_parked(data, *delivery.parked);
     return json::serialize(data);
   }
-  const json::object row = record_object(delivery.row, delivery.row.state);
+  const json::object row = record_object(*delivery.row, delivery.row->state);
   data = event == Event::final ? row : step_data(row, delivery, event);
   data["sequence"] = delivery.number;
   if (event != Event::final) return json::serialize(data);

@@ -46,7 +46,9 @@ json::value time_or_null(const std::optional<core::WallTime>& time) {
 
 Subscribers::Subscribers(Services services, const core::Config& config, core::SubscriberOwner owner,
                          bool delivers)
-    : services_(services), stop_(services.runtime.make_signal()) {
+    : services_(services),
+      window_(services.runtime, services.metadata),
+      stop_(services.runtime.make_signal()) {
   for (const core::SubscriberConfig& one : config.subscribers) {
     add(one, owner, config.pipeline_lease, delivers);
   }
@@ -66,14 +68,14 @@ void Subscribers::add(const core::SubscriberConfig& config, const core::Subscrib
                                                    subscriber.name, subscriber.filter);
   } else {
     auto feed =
-        std::make_unique<FeedSource>(services_.metadata, services_.cursors,
+        std::make_unique<FeedSource>(services_.metadata, window_, services_.cursors,
                                      FeedSource::Settings{subscriber.name, subscriber.events,
                                                           subscriber.filter, subscriber.from_now});
     entry->feed = feed.get();
     entry->source = std::move(feed);
   }
   entry->sender = std::make_unique<WebhookSender>(services_.runtime, services_.workers,
-                                                  services_.objects, subscriber);
+                                                  services_.objects, texts_, subscriber);
   if (delivers && config.enabled) {
     Deliverer::Settings course{.name = subscriber.name,
                                .owner = owner,
@@ -138,7 +140,7 @@ Task<bool> Subscribers::drained(core::Deadline deadline) {
 // behind.
 Task<> Subscribers::watch_feed() {
   while (!stopping_) {
-    const auto bounds = co_await services_.metadata.feed_bounds(deadline());
+    const auto bounds = co_await window_.bounds(deadline());
     if (bounds && bounds->last != feed_last_) {
       feed_last_ = bounds->last;
       for (const auto& entry : entries_) {

@@ -86,6 +86,8 @@ class Subscribers final : public core::DeliveryObserver {
   [[nodiscard]] core::Deadline deadline() const;
 
   Services services_;
+  core::delivery::FeedWindow window_;
+  NoticeTexts texts_;
   std::vector<std::unique_ptr<Entry>> entries_;
   std::unique_ptr<core::Signal> stop_;
   std::uint64_t feed_last_ = 0;

@@ -44,10 +44,11 @@ Verdict away(std::string reason, std::string detail) {
 }  // namespace
 
 WebhookSender::WebhookSender(io::IoRuntime& runtime, core::Workers& workers,
-                             core::ObjectStore& objects, Subscriber subscriber)
+                             core::ObjectStore& objects, NoticeTexts& texts, Subscriber subscriber)
     : runtime_(runtime),
       workers_(workers),
       objects_(objects),
+      texts_(texts),
       subscriber_(std::move(subscriber)),
       client_(runtime, client_of(subscriber_)) {}
 
@@ -88,13 +89,13 @@ Task<Verdict> WebhookSender::prepare(core::Deadline deadline) {
   co_return verdict;
 }
 
-Task<core::Result<core::ByteVector>> WebhookSender::read_payload(core::MetadataRow row,
-                                                                 core::Deadline deadline) {
-  const core::Envelope& envelope = row.envelope;
+Task<core::Result<core::ByteVector>> WebhookSender::read_payload(
+    std::shared_ptr<const core::MetadataRow> row, core::Deadline deadline) {
+  const core::Envelope& envelope = row->envelope;
   if (envelope.size == 0) co_return core::ByteVector{};
-  const auto where = core::frames_of_range(envelope.frames, row.data_offset, 0, envelope.size - 1);
+  const auto where = core::frames_of_range(envelope.frames, row->data_offset, 0, envelope.size - 1);
   const auto stored = co_await objects_.get(
-      row.object_key, core::ByteRange{where.stored_first, where.stored_length}, deadline);
+      row->object_key, core::ByteRange{where.stored_first, where.stored_length}, deadline);
   if (!stored) co_return pass(stored);
   // Not above one block (config: payload_max), so it is one frame.
   core::Result<core::ByteVector> payload;
@@ -103,9 +104,9 @@ Task<core::Result<core::ByteVector>> WebhookSender::read_payload(core::MetadataR
 }
 
 Task<Verdict> WebhookSender::send(Delivery delivery, Event event, core::Deadline deadline) {
-  boost::json::value payload;
+  core::delivery::Notice notice;
   const bool with_payload =
-      event == Event::final && delivery.row.envelope.size <= subscriber_.payload_max;
+      event == Event::final && delivery.row->envelope.size <= subscriber_.payload_max;
   if (with_payload) {
     const auto bytes = co_await read_payload(delivery.row, deadline);
     const bool lost =
@@ -114,17 +115,18 @@ Task<Verdict> WebhookSender::send(Delivery delivery, Event event, core::Deadline
     if (!bytes && !lost) {
       co_return away("payload", "the payload could not be read: " + bytes.error().detail);
     }
-    if (bytes) payload = payload_json(*bytes);
+    notice.data = std::make_shared<const std::string>(
+        notice_data(delivery, event, bytes ? payload_json(*bytes) : nullptr));
+  } else {
+    notice.data = texts_.of(delivery, event);
   }
-  core::delivery::Notice notice;
   notice.id = notice_id(delivery, event, subscriber_.name);
   notice.type = "daybook.record." + std::string(to_string(event));
   notice.time = notice_time(delivery, event);
-  notice.source = "/daybook/" + core::percent_encode(delivery.row.envelope.tenant);
+  notice.source = "/daybook/" + core::percent_encode(delivery.row->envelope.tenant);
   notice.subject = delivery.id.str();
   notice.sequence = delivery.number;
   notice.partition = delivery.partition;
-  notice.data = notice_data(delivery, event, std::move(payload));
   co_return co_await post(std::move(notice), deadline);
 }
 
@@ -138,8 +140,8 @@ Task<Verdict> WebhookSender::test(core::Deadline deadline) {
   notice.type = "daybook.test";
   notice.source = "/daybook";
   notice.subject = subscriber_.name;
-  notice.data = boost::json::serialize(boost::json::object{
-      {"subscriber", subscriber_.name}, {"note", "A test by command; it is about no record."}});
+  notice.data = std::make_shared<const std::string>(boost::json::serialize(boost::json::object{
+      {"subscriber", subscriber_.name}, {"note", "A test by command; it is about no record."}}));
   co_return co_await post(std::move(notice), deadline);
 }
 

@@ -3,6 +3,7 @@
 // only.
 #pragma once
 
+#include "api/notice_texts.hpp"
 #include "api/subscriber_settings.hpp"
 #include "core/ports/notice_sender.hpp"
 #include "core/ports/object_store.hpp"
@@ -14,7 +15,7 @@ namespace daybook::api {
 class WebhookSender final : public core::NoticeSender {
  public:
   WebhookSender(io::IoRuntime& runtime, core::Workers& workers, core::ObjectStore& objects,
-                Subscriber subscriber);
+                NoticeTexts& texts, Subscriber subscriber);
 
   core::Task<core::delivery::Verdict> prepare(core::Deadline deadline) override;
   core::Task<core::delivery::Verdict> send(core::delivery::Delivery delivery,
@@ -26,13 +27,14 @@ class WebhookSender final : public core::NoticeSender {
 
  private:
   core::Task<core::delivery::Verdict> post(core::delivery::Notice notice, core::Deadline deadline);
-  core::Task<core::Result<core::ByteVector>> read_payload(core::MetadataRow row,
-                                                          core::Deadline deadline);
+  core::Task<core::Result<core::ByteVector>> read_payload(
+      std::shared_ptr<const core::MetadataRow> row, core::Deadline deadline);
   [[nodiscard]] core::http::Fields own_fields() const;
 
   io::IoRuntime& runtime_;
   core::Workers& workers_;
   core::ObjectStore& objects_;
+  NoticeTexts& texts_;
   const Subscriber subscriber_;
   io::HttpClient client_;
   std::uint32_t rate_ = 0;

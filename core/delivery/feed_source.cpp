@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "core/limits.hpp"
-
 namespace daybook::core::delivery {
 namespace {
 
@@ -21,7 +19,7 @@ Task<Result<std::uint64_t>> FeedSource::where(std::optional<FeedCursor> kept, Fe
 
 Task<Result<std::uint64_t>> FeedSource::begin(SubscriberRecord kept, std::uint64_t fence,
                                               Deadline deadline) {
-  const auto bounds = co_await metadata_.feed_bounds(deadline);
+  const auto bounds = co_await window_.bounds(deadline);
   if (!bounds) co_return pass(bounds);
   last_ = bounds->last;
   // What this process has saved is as good as what is kept, and still there where that was lost.
@@ -41,26 +39,24 @@ Task<Result<std::uint64_t>> FeedSource::begin(SubscriberRecord kept, std::uint64
 
 Task<Result<Source::Page>> FeedSource::read(std::uint64_t after, std::size_t max,
                                             Deadline deadline) {
-  const auto limit =
-      static_cast<std::uint32_t>(std::min<std::size_t>(max, limits::kPageRecordsMax));
-  auto entries = co_await metadata_.feed(after, limit, deadline);
-  if (!entries) co_return pass(std::move(entries));
+  auto read = co_await window_.read(after, max, deadline);
+  if (!read) co_return pass(std::move(read));
   Page page;
-  page.more = entries->size() == limit;
-  for (FeedEntry& entry : *entries) {
-    page.missed += entry.sequence - after - 1;
-    after = entry.sequence;
+  page.more = read->more;
+  for (const FeedWindow::Entry& entry : read->entries) {
+    page.missed += entry->sequence - after - 1;
+    after = entry->sequence;
     Delivery delivery;
-    delivery.number = entry.sequence;
-    delivery.id = entry.row.envelope.id;
-    delivery.partition = entry.row.envelope.partition;
-    delivery.published_at = entry.published_at;
-    if (settings_.filter.matches(entry.row.envelope)) {
+    delivery.number = entry->sequence;
+    delivery.id = entry->row.envelope.id;
+    delivery.partition = entry->row.envelope.partition;
+    delivery.published_at = entry->published_at;
+    if (settings_.filter.matches(entry->row.envelope)) {
       delivery.due = settings_.events;
-      delivery.row = std::move(entry.row);
+      delivery.row = std::shared_ptr<const MetadataRow>(entry, &entry->row);
       published_before_.emplace(delivery.number, published_);
     }
-    published_ = entry.published_at;
+    published_ = entry->published_at;
     page.deliveries.push_back(std::move(delivery));
   }
   last_ = std::max(last_, after);
@@ -76,7 +72,7 @@ Task<Result<std::optional<Delivery>>> FeedSource::recall(ParkedDelivery parked, 
   delivery.id = parked.id;
   delivery.partition = (*row)->envelope.partition;
   delivery.published_at = (*row)->indexed_at;
-  delivery.row = std::move(**row);
+  delivery.row = std::make_shared<const MetadataRow>(std::move(**row));
   for (const std::string& word : parked.due) {
     if (const auto event = parse_event(word)) delivery.due.push_back(*event);
   }

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "core/delivery/feed_window.hpp"
 #include "core/delivery/filter.hpp"
 #include "core/delivery/source.hpp"
 #include "core/ports/metadata_store.hpp"
@@ -18,8 +19,8 @@ class FeedSource final : public Source {
     Filter filter;
     bool from_now = false;  // a new subscriber begins with what comes, not with the first record
   };
-  FeedSource(MetadataStore& metadata, CursorStore& cursors, Settings settings)
-      : metadata_(metadata), cursors_(cursors), settings_(std::move(settings)) {}
+  FeedSource(MetadataStore& metadata, FeedWindow& window, CursorStore& cursors, Settings settings)
+      : metadata_(metadata), window_(window), cursors_(cursors), settings_(std::move(settings)) {}
 
   // A cursor of another feed, or of more entries than this one has (the store was replaced or
   // restored), counts by its time: what was published from an hour before on is told again.
@@ -40,6 +41,7 @@ class FeedSource final : public Source {
                                     Deadline deadline);
 
   MetadataStore& metadata_;
+  FeedWindow& window_;
   CursorStore& cursors_;
   Settings settings_;
   std::string feed_;

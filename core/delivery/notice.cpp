@@ -20,7 +20,7 @@ std::string notice_id(const Delivery& delivery, Event event, std::string_view su
 
 WallTime notice_time(const Delivery& delivery, Event event) {
   if (delivery.parked) return delivery.parked->parked_at;
-  const MetadataRow& row = delivery.row;
+  const MetadataRow& row = *delivery.row;
   if (event == Event::started) return row.started_at.value_or(row.indexed_at);
   if (event == Event::archived) return row.archived_at.value_or(row.indexed_at);
   return row.indexed_at;

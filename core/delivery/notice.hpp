@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,9 +44,11 @@ struct Delivery {
   std::uint64_t number = 0;  // the feed's sequence; of parked records, in the order they were found
   RecordId id;
   std::uint32_t partition = 0;
-  std::vector<Event> due;              // empty: nothing, it is passed over
-  WallTime published_at{};             // when the feed had it; of parked records, when parked
-  MetadataRow row;                     // of a parked record: what the buffer knows of it
+  std::vector<Event> due;   // empty: nothing, it is passed over
+  WallTime published_at{};  // when the feed had it; of parked records, when parked
+  // Shared by all who tell of it; null only where nothing is due. Of a parked record: what the
+  // buffer knows of it.
+  std::shared_ptr<const MetadataRow> row;
   std::optional<ParkedRecord> parked;  // with Event::parked
 };
 

@@ -23,15 +23,17 @@ Task<Delivery> ParkedSource::describe(ParkedRecord record, Deadline deadline) {
   delivery.id = record.entry.id;
   delivery.partition = record.entry.id.partition();
   delivery.published_at = record.parked_at;
-  delivery.row.envelope.id = record.entry.id;
-  delivery.row.state = "parked";
+  MetadataRow row;
+  row.envelope.id = record.entry.id;
+  row.state = "parked";
   const auto found = co_await buffer_.find(record.entry.id, deadline);
   bool matches = true;
   if (found && *found) {
-    delivery.row.envelope = (*found)->head.envelope;
-    delivery.row.stored_size = record.entry.stored_size;
-    matches = filter_.matches(delivery.row.envelope);
+    row.envelope = (*found)->head.envelope;
+    row.stored_size = record.entry.stored_size;
+    matches = filter_.matches(row.envelope);
   }
+  delivery.row = std::make_shared<const MetadataRow>(std::move(row));
   if (matches) delivery.due = {Event::parked};
   delivery.parked = std::move(record);
   co_return delivery;

@@ -38,12 +38,12 @@ std::string structured_body(const Notice& notice) {
   for (const Attribute& attribute : attributes_of(notice)) {
     body += quoted(attribute.name) + ":" + quoted(attribute.value) + ",";
   }
-  return body + R"("datacontenttype":"application/json","data":)" + notice.data + "}";
+  return body + R"("datacontenttype":"application/json","data":)" + *notice.data + "}";
 }
 
 std::string standard_body(const Notice& notice) {
   return R"({"type":)" + quoted(notice.type) + R"(,"timestamp":)" +
-         quoted(format_time(notice.time)) + R"(,"data":)" + notice.data + "}";
+         quoted(format_time(notice.time)) + R"(,"data":)" + *notice.data + "}";
 }
 
 }  // namespace
@@ -73,7 +73,7 @@ WebhookMessage write_notice(const Notice& notice, Format format,
         message.fields.add("ce-" + std::string(attribute.name), std::move(attribute.value));
       }
       message.fields.add("Content-Type", "application/json");
-      message.body = notice.data;
+      message.body = *notice.data;
       break;
   }
   const std::int64_t seconds =

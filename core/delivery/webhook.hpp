@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,7 +29,7 @@ struct Notice {
   std::string subject;  // the record's id
   std::uint64_t sequence = 0;
   std::uint32_t partition = 0;
-  std::string data;  // a JSON value
+  std::shared_ptr<const std::string> data;  // a JSON value
 };
 
 struct WebhookMessage {

@@ -112,9 +112,11 @@ class DeliveryNode {
                core::NoticeSender& receiver, core::DeliveryObserver& notes,
                core::delivery::FeedSource::Settings feed,
                core::delivery::Deliverer::Settings settings)
-      : source(metadata, cursors, std::move(feed)),
+      : window(runtime, metadata),
+        source(metadata, window, cursors, std::move(feed)),
         deliverer({runtime, cursors, source, receiver, notes}, std::move(settings)) {}
 
+  core::delivery::FeedWindow window;
   core::delivery::FeedSource source;
   core::delivery::Deliverer deliverer;
 };

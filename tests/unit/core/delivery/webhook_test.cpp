@@ -21,7 +21,7 @@ Notice notice() {
           .subject = "a \"record\"",
           .sequence = 42,
           .partition = 3,
-          .data = R"({"size":7})"};
+          .data = std::make_shared<const std::string>(R"({"size":7})")};
 }
 
 WebhookMessage write(Format format, std::vector<WebhookSecret> secrets = {}) {
