@@ -18,8 +18,8 @@ Delivery delivery() {
   const core::WallTime now = tests::wall_time(1'800'000'000'000'000);
   Delivery one;
   one.number = 7;
-  one.row = tests::full_row(ids.next(now, 3), now);
-  one.id = one.row.envelope.id;
+  one.row = std::make_shared<const core::MetadataRow>(tests::full_row(ids.next(now, 3), now));
+  one.id = one.row->envelope.id;
   one.partition = 3;
   return one;
 }
@@ -37,7 +37,7 @@ TEST(NoticeData, each_step_refers_to_what_there_is_by_then) {
       {Event::final, R"({"buffer":true,"archive":true,"index":true})"}};
   for (const auto& [event, persisted] : steps) {
     const json::object data = said(one, event);
-    EXPECT_EQ(data.at("position").as_string(), one.row.position);
+    EXPECT_EQ(data.at("position").as_string(), one.row->position);
     EXPECT_EQ(data.at("partition").to_number<int>(), 3);
     EXPECT_EQ(json::serialize(data.at("persisted")), persisted);
     EXPECT_EQ(data.contains("object"), event != Event::started);
@@ -47,10 +47,13 @@ TEST(NoticeData, each_step_refers_to_what_there_is_by_then) {
 
 TEST(NoticeData, a_parked_record_is_said_to_be_in_the_buffer_alone) {
   Delivery one = delivery();
-  const core::Envelope envelope = one.row.envelope;
-  one.row = {};
-  one.row.envelope = envelope;
-  one.parked = core::ParkedRecord{.entry = {one.id, "5-1", 7, {}}, .stage = "archive"};
+  core::MetadataRow row;
+  row.envelope = one.row->envelope;
+  one.row = std::make_shared<const core::MetadataRow>(std::move(row));
+  core::ParkedRecord parked;
+  parked.entry = {one.id, "5-1", 7, {}};
+  parked.stage = "archive";
+  one.parked = std::move(parked);
   const json::object data = said(one, Event::parked);
   EXPECT_EQ(data.at("position").as_string(), "5-1");
   EXPECT_TRUE(data.at("row").is_null());
