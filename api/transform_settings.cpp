@@ -85,7 +85,7 @@ void Checker::check(const TransformConfig& config) {
   }
   if (config.steps.empty()) {
     problem(config, "transform", "steps",
-            "there are none. Example: [[transform.steps]] with drop = \"token\"");
+            "there are none. Example: [[transform.steps]] with drop = \"phone\"");
   }
   for (const TransformStepConfig& step : config.steps) check_step(step);
 }

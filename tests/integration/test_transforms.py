@@ -124,14 +124,14 @@ class Steps(Transforms):
         table = self.area.write("teams.csv", 'user,team,site\nada,"red, or so",b\n')
         self.serve(
             self.transform("shop", {"add": "env", "value": "prod"},
-                           {"rename": "till", "to": "desk"}, {"drop": "secret*"},
+                           {"rename": "till", "to": "desk"}, {"drop": "private*"},
                            {"lookup": table, "key": "user"},
                            {"hash": "user", "salt_file": self.salt},
                            {"copy": "/sale/total", "to": "total"}, type="sale.*"),
             self.transform("last", {"add": "type", "value": "renamed"}, type="sale.*"))
         payload = b'{ "sale": {"total" : 12.50} }' + b" " * 3_000_000
         sold = self.post(payload, type="sale.done", source="/till/3", id="1", user="ada", till="3",
-                         secretword="SESAME", secrettoken="SESAME")
+                         privatephone="SESAME", privatemail="SESAME")
         other = self.post(b"x", type="other", user="ada")
         row = self.wait_state(sold)
         self.assertEqual(row["attributes"], {
@@ -293,10 +293,10 @@ class Crash(Transforms):
         self.assert_clean()
 
     def test_what_goes_straight_to_the_archive_is_transformed_too(self):
-        self.serve(self.transform("hide", {"drop": "token"}, {"copy": "/n", "to": "n"}),
+        self.serve(self.transform("hide", {"drop": "phone"}, {"copy": "/n", "to": "n"}),
                    settings={"spool.bytes_max": "0", "buffer.append_timeout": "1s"})
         self.redis.kill()
-        record = self.post(b'{"n": 3}', token="SESAME")
+        record = self.post(b'{"n": 3}', phone="SESAME")
         self.assertEqual(self.facts(record)["attributes"], {"n": "3"})
         self.assertNotIn(b"SESAME", self.archive_bytes())
         self.redis.start()
