@@ -462,7 +462,10 @@ class Outages(MessageTest):
 
     def assert_stays(self, message_id, listed):
         """In Redis, only what remembers requests may expire."""
-        lives = {key: int(self.redis.command("PTTL", key)) for key in self.redis.command("--scan").split()}
+        at_once = ("local all = {} for i, key in ipairs(redis.call('KEYS', '*')) do "
+                   "all[i] = key .. ' ' .. redis.call('PTTL', key) end return all")
+        lives = {key: int(life) for key, life in (
+            line.split() for line in self.redis.command("EVAL", at_once, 0).splitlines())}
         lasting = {key for key, life in lives.items() if life == -1}
         for data in (f":record:{message_id}$", ":wal$", listed, ":counters$"):
             self.assertTrue([key for key in lasting if re.search(data, key)], f"{data} of {lives}")
