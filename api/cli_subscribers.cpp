@@ -208,6 +208,11 @@ std::string render_subscriber(const boost::json::value& subscriber) {
     text += labelled("last error", "at " + printable(text_of(*error, "at")) + ": " +
                                        printable(text_of(*error, "detail")));
   }
+  if (const std::uint64_t missed = count_of(subscriber, "missed"); missed != 0) {
+    text += labelled("missed", std::to_string(missed) +
+                                   " records, whose entries were removed from the feed before it "
+                                   "was told; daybook ls finds them");
+  }
   text += labelled("parked", std::to_string(count_of(subscriber, "parked")) + " deliveries");
   const boost::json::value* parked = member(subscriber, "parked_deliveries");
   if (parked == nullptr || !parked->is_array()) return text;

@@ -1,5 +1,6 @@
 #include "api/subscribers.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include <boost/json.hpp>
@@ -36,6 +37,17 @@ constexpr std::array kReasons = {"status_4xx", "status_5xx",  "status_other",   
 
 prometheus::Labels label(const std::string& subscriber) {
   return {{"subscriber", subscriber}};
+}
+
+// Of a report, which an older version may have made.
+std::uint64_t missed_in(const std::string& report) {
+  boost::system::error_code error;
+  const json::value said = json::parse(report, error);
+  const json::object* members = error ? nullptr : said.if_object();
+  const json::value* missed = members == nullptr ? nullptr : members->if_contains("missed");
+  if (missed == nullptr || !missed->is_number()) return 0;
+  const auto number = missed->to_number<std::uint64_t>(error);
+  return error ? 0 : number;
 }
 
 json::value time_or_null(const std::optional<core::WallTime>& time) {
@@ -192,6 +204,7 @@ json::object Subscribers::entry_json(const Entry& entry) const {
                          {"cursor", state.cursor},
                          {"lag", state.lag},
                          {"in_flight", state.in_flight},
+                         {"missed", std::max(entry.missed, missed_in(state.record.report))},
                          {"parked", state.record.parked},
                          {"redriving", state.record.redriving},
                          {"delivered", state.delivered},
@@ -275,6 +288,7 @@ void Subscribers::on_away(const std::string& subscriber, const Verdict* verdict)
 }
 
 void Subscribers::on_missed(const std::string& subscriber, std::uint64_t entries) {
+  if (Entry* entry = find(subscriber)) entry->missed += entries;
   services_.metrics.add(services_.metrics.subscriber_missed, label(subscriber),
                         static_cast<double>(entries));
   spdlog::error(
@@ -283,7 +297,11 @@ void Subscribers::on_missed(const std::string& subscriber, std::uint64_t entries
       subscriber, entries);
 }
 
+// Whoever delivered before may have missed some, too.
 void Subscribers::on_lease(const std::string& subscriber, bool held) {
+  if (Entry* entry = find(subscriber); held && entry != nullptr) {
+    entry->missed = std::max(entry->missed, missed_in(state_of(*entry).record.report));
+  }
   spdlog::info("subscriber {}: this node {}", subscriber, held ? "delivers" : "no longer delivers");
 }
 

@@ -71,6 +71,7 @@ class Subscribers final : public core::DeliveryObserver {
     std::unique_ptr<core::delivery::Deliverer> deliverer;  // null where this process has none
     core::SubscriberRecord seen;                           // without one: as of the last look
     bool known = false;
+    std::uint64_t missed = 0;  // entries that the feed no longer had, here and before
   };
 
   void add(const core::SubscriberConfig& config, const core::SubscriberOwner& owner,

@@ -7,22 +7,24 @@
 namespace daybook::storage::cursor_scripts {
 
 // KEYS: lease, state, parked, redrive. ARGV: node, run, lease ms, report; without: only a look.
-// -> {granted, holder, parked, redriving, state as fields and values}
+// -> {granted, holder, parked, redriving, state as fields and values}: the report is the one before.
 inline constexpr std::string_view kClaim = R"lua(
 local held = redis.call('GET', KEYS[1])
 local granted = 0
+local state
 if ARGV[1] then
   local mine = ARGV[1] .. ' ' .. ARGV[2]
   if not held or string.match(held, '^%S*') == ARGV[1] then
     redis.call('SET', KEYS[1], mine, 'PX', ARGV[3])
     if held ~= mine then redis.call('HINCRBY', KEYS[2], 'fence', 1) end
+    state = redis.call('HGETALL', KEYS[2])
     redis.call('HSET', KEYS[2], 'report', ARGV[4])
     held = mine
     granted = 1
   end
 end
 return {granted, held or '', redis.call('HLEN', KEYS[3]), redis.call('ZCARD', KEYS[4]),
-        redis.call('HGETALL', KEYS[2])}
+        state or redis.call('HGETALL', KEYS[2])}
 )lua";
 
 // KEYS: lease. ARGV: node, run.

@@ -238,7 +238,10 @@ Task<> Deliverer::refill() {
     co_return;
   }
   if (page->more) read_at_ = {};
-  if (page->missed > 0) services_.observer.on_missed(settings_.name, page->missed);
+  if (page->missed > 0) {
+    services_.observer.on_missed(settings_.name, page->missed);
+    look_->notify_all();  // the report that is kept says so from now on
+  }
   for (Delivery& delivery : page->deliveries) course_.add(std::move(delivery));
   if (services_.source.unsaved(course_.cursor())) progress_->notify_all();
 }

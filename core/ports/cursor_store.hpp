@@ -44,7 +44,8 @@ struct SubscriberRecord {
   std::uint64_t parked = 0;     // deliveries set aside
   std::uint64_t redriving = 0;  // of them, those that are to be tried again
   std::string holder;           // the node that delivers; empty: none
-  std::string report;           // JSON, as the holder gave it with its last claim
+  // JSON, as the holder gave it with its last claim. Who is granted one gets what was there before.
+  std::string report;
 };
 
 struct SubscriberClaim {

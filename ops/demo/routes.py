@@ -121,8 +121,8 @@ cursor_parameter = "after"
 
     def start_all(self):
         self.start_redis()
-        # Ten seconds of sending, however many, so that the kill comes in the middle.
-        batch = max(1, self.options.messages // 50)
+        # Six seconds of sending, however many, so that the kill comes in the middle.
+        batch = max(1, self.options.messages // 30)
         sending = ("--count", str(self.options.messages), "--batch-size", str(batch), "--frequency", "200ms")
         messages = f"http://{self.listen}/messages"
         self.start_sim("pull in", "source-endpoint", *sending)

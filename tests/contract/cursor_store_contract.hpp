@@ -101,9 +101,11 @@ TYPED_TEST_P(CursorStoreContract, one_node_at_a_time_has_the_lease) {
   EXPECT_FALSE(two.granted);
   EXPECT_EQ(two.record.holder, "one");
   EXPECT_EQ(two.record.report, "{\"state\":\"delivering\"}");
-  const auto again = this->claim("one");
+  const auto again = this->claim("one", "1", "{\"state\":\"waiting\"}");
   EXPECT_TRUE(again.granted);
   EXPECT_EQ(again.fence, one.fence);
+  EXPECT_EQ(again.record.report, "{\"state\":\"delivering\"}") << "what was there before";
+  EXPECT_EQ(this->look().report, "{\"state\":\"waiting\"}");
 }
 
 TYPED_TEST_P(CursorStoreContract,

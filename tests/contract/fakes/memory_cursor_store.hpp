@@ -33,6 +33,7 @@ class MemoryCursorStore final : public core::CursorStore {
     const bool free = clock_.steady_now() >= kept.until || kept.owner.node.empty();
     const bool same = kept.owner.node == owner.node && kept.owner.run == owner.run;
     core::SubscriberClaim claim;
+    const std::string reported = kept.record.report;
     if (free || kept.owner.node == owner.node) {
       if (free || !same) ++kept.fence;
       kept.owner = owner;
@@ -42,6 +43,7 @@ class MemoryCursorStore final : public core::CursorStore {
     }
     claim.fence = kept.fence;
     claim.record = seen(kept);
+    claim.record.report = reported;
     co_return claim;
   }
   core::Task<core::Result<void>> give_up(std::string name, core::SubscriberOwner owner,
