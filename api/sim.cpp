@@ -98,7 +98,7 @@ class Partner {
   Task<Result<std::string>> read_body(io::HttpExchange& exchange);
   io::HttpAnswer offer(const std::string& query);
   void note(const boost::json::value& document);
-  [[nodiscard]] std::string report() const;
+  [[nodiscard]] boost::json::object report() const;
 
   const SimOptions& options_;
   io::IoRuntime runtime_;
@@ -136,7 +136,7 @@ int Partner::run() {
   if (options_.kind == SimKind::source_process) runtime_.spawn(post_batches());
   if (options_.kind == SimKind::target_process) runtime_.spawn(pull_pages());
   runtime_.run();
-  std::printf("%s\n", report().c_str());
+  std::printf("%s\n", boost::json::serialize(report()).c_str());
   return kExitOk;
 }
 
@@ -302,7 +302,9 @@ Task<> Partner::answer(io::HttpExchange& exchange) {
   if (!body) {
     answer = problem(body.error());
   } else if (path == "/report") {
-    answer = json_answer(200, report() + "\n");
+    boost::json::object figures = report();
+    if (!is_source()) figures["order"] = boost::json::value_from(tally_.order());
+    answer = json_answer(200, boost::json::serialize(figures) + "\n");
   } else if (exchange.head().method == "GET" && path != "/" &&
              options_.kind == SimKind::source_endpoint) {
     answer = offer(exchange.head().query);
@@ -318,10 +320,9 @@ Task<> Partner::answer(io::HttpExchange& exchange) {
   static_cast<void>(co_await exchange.respond(std::move(answer)));
 }
 
-std::string Partner::report() const {
+boost::json::object Partner::report() const {
   if (!is_source()) return tally_.json();
-  return boost::json::serialize(
-      boost::json::object{{"sent", sent_}, {"lowest", sent_ == 0 ? 0 : 1}, {"highest", sent_}});
+  return {{"sent", sent_}, {"lowest", sent_ == 0 ? 0 : 1}, {"highest", sent_}};
 }
 
 }  // namespace

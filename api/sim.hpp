@@ -6,7 +6,7 @@
 // Messages are {"id", "timestamp", "message"} with ids 1, 2, 3, …, so that a loss shows; those of
 // a source of somebody else may begin with 0. Each
 // partner waits for the other one: either may start first. Each answers GET / with OK and GET
-// /report with its figures, and prints them when it ends.
+// /report with its figures (a target with the order of arrival, too), and prints them at its end.
 #pragma once
 
 #include <cstdint>

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <iterator>
 
-#include <boost/json.hpp>
-
 namespace daybook::api {
 
 std::uint64_t SimTally::highest() const {
@@ -40,15 +38,10 @@ void SimTally::note(std::uint64_t id) {
   runs_[joins_before ? before->first : id] = last;
 }
 
-std::string SimTally::json() const {
-  return boost::json::serialize(boost::json::object{{"received", received()},
-                                                    {"distinct", distinct_},
-                                                    {"missing", missing()},
-                                                    {"duplicated", duplicated_},
-                                                    {"late", late_},
-                                                    {"lowest", lowest()},
-                                                    {"highest", highest()},
-                                                    {"order", boost::json::value_from(order_)}});
+boost::json::object SimTally::json() const {
+  return {{"received", received()},    {"distinct", distinct_}, {"missing", missing()},
+          {"duplicated", duplicated_}, {"late", late_},         {"lowest", lowest()},
+          {"highest", highest()}};
 }
 
 }  // namespace daybook::api

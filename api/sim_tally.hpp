@@ -5,8 +5,9 @@
 
 #include <cstdint>
 #include <map>
-#include <string>
 #include <vector>
+
+#include <boost/json.hpp>
 
 namespace daybook::api {
 
@@ -23,8 +24,10 @@ class SimTally {
   [[nodiscard]] std::uint64_t missing() const;
   // Messages that came for the first time after a higher number had come.
   [[nodiscard]] std::uint64_t late() const { return late_; }
-  // These, and the numbers in the order in which they came first, up to kOrderMax of them.
-  [[nodiscard]] std::string json() const;
+  // The numbers in the order in which they came first, up to kOrderMax of them.
+  [[nodiscard]] const std::vector<std::uint64_t>& order() const { return order_; }
+  // All but the order.
+  [[nodiscard]] boost::json::object json() const;
   static constexpr std::size_t kOrderMax = 10'000;
 
  private:
