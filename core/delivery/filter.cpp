@@ -27,6 +27,12 @@ const std::string* member_of(const Envelope& envelope, std::string_view name) {
 }
 
 Failure refuse(const std::string& name) {
+  if (name == "state") {
+    return fail(Code::invalid_argument, Origin::self, Retry::never,
+                "filter: a record passes through its states, and events chooses of which a "
+                "subscriber is told: events = [\"archived\", \"final\"], for example, or "
+                "[\"parked\"]");
+  }
   std::array<std::string_view, kMembers.size()> names;
   std::ranges::transform(kMembers, names.begin(), &Member::name);
   const std::string near = nearest_word(name, names);

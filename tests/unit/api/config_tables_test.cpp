@@ -171,6 +171,37 @@ TEST_F(ConfigTables, urls_are_checked_and_their_query_is_not_repeated) {
   }
 }
 
+TEST_F(ConfigTables, nobody_is_told_of_its_own_records) {
+  const auto said = [this](const std::string& listen, const std::string& kind,
+                           const std::string& url) {
+    return complaint("[server]\nlisten = \"" + listen + "\"\n[[" + kind +
+                     "]]\nname = \"a\"\nurl = \"" + url + "\"\n");
+  };
+  for (const char* kind : {"poller", "subscriber"}) {
+    for (const auto& [listen, url] : std::vector<std::pair<const char*, const char*>>{
+             {"127.0.0.1:7080", "http://127.0.0.1:7080/messages?key=opensesame"},
+             {"127.0.0.1:7080", "http://LOCALHOST:7080/v1/feed"},
+             {"127.0.0.1:7080", "http://0.0.0.0:7080"},
+             {"127.0.0.1:80", "http://localhost/messages"},
+             {"localhost:7080", "http://[::1]:7080/messages"},
+             {"[::1]:7080", "http://localhost:7080/messages"}}) {
+      const std::string text = said(listen, kind, url);
+      EXPECT_CONTAINS(text, "daybook.toml:5: " + std::string(kind) +
+                                ".url: it is this server's own address (server.listen = \"" +
+                                listen + "\")");
+      EXPECT_EQ(text.find("opensesame"), std::string::npos) << text;
+    }
+    for (const auto& [listen, url] : std::vector<std::pair<const char*, const char*>>{
+             {"127.0.0.1:7080", "http://127.0.0.1:7081/messages"},
+             {"127.0.0.1:7080", "http://127.0.0.2:7080/messages"},
+             {"127.0.0.1:7080", "http://[::1]:7080/messages"},
+             {"127.0.0.1:7080", "http://other:7080/messages"},
+             {"127.0.0.1:0", "http://127.0.0.1:7080/messages"}}) {
+      EXPECT_EQ(said(listen, kind, url).find("own address"), std::string::npos) << listen << url;
+    }
+  }
+}
+
 TEST_F(ConfigTables, come_from_the_file_only) {
   const auto set = load_config({{}, {}, {"poller.interval=1s"}});
   ASSERT_FALSE(set);

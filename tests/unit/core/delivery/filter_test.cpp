@@ -50,5 +50,12 @@ TEST(DeliveryFilter, a_name_that_means_nothing_is_refused_with_the_near_one) {
             std::string::npos);
 }
 
+TEST(DeliveryFilter, the_state_is_chosen_by_events) {
+  const auto filter = Filter::parse({{"state", "archived"}});
+  ASSERT_FALSE(filter);
+  EXPECT_NE(filter.error().detail.find("events = [\"archived\""), std::string::npos)
+      << filter.error().detail;
+}
+
 }  // namespace
 }  // namespace daybook::core::delivery
