@@ -177,7 +177,8 @@ Task<Result<std::string>> FeedEntries::message(std::shared_ptr<const TailEntry> 
     auto text = co_await payload_as(entry, payload_json_text);
     if (text && !text->empty()) co_return text;
     if (!text && !is_lost(text.error())) co_return text;
-    omitted = text ? "it cannot be read as JSON, whatever its type says" : lost(envelope, text.error());
+    omitted =
+        text ? "it cannot be read as JSON, whatever its type says" : lost(envelope, text.error());
   } else if (wish.form == FeedPayload::inlined) {
     omitted = says_json(envelope.content_type) ? kTooLarge : "its type is not JSON";
   }
