@@ -7,7 +7,7 @@
 namespace daybook::storage::cursor_scripts {
 
 // KEYS: lease, state, parked, redrive. ARGV: node, run, lease ms, report; without: only a look.
-// -> {granted, holder, parked, redriving, state as fields and values}: the report is the one before.
+// -> {granted, holder, parked, redriving, state as fields and values, with the report of before}
 inline constexpr std::string_view kClaim = R"lua(
 local held = redis.call('GET', KEYS[1])
 local granted = 0
