@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -17,11 +18,14 @@ template <class Item>
 class GroupCommit {
  public:
   using Commit = std::function<Task<Result<void>>(std::vector<Item>)>;
+  // Whether the first of a batch starts it at once, or after all who submit at the same moment.
+  enum class Start : std::uint8_t { at_once, together };
 
-  GroupCommit(Runtime& runtime, std::size_t batch_max, Commit commit)
+  GroupCommit(Runtime& runtime, std::size_t batch_max, Commit commit, Start start = Start::at_once)
       : runtime_(runtime),
         batch_max_(batch_max),
         commit_(std::move(commit)),
+        start_(start),
         changed_(runtime.make_signal()) {}
 
   // Returns what the commit of the batch with this item returned.
@@ -37,6 +41,7 @@ class GroupCommit {
         continue;
       }
       committing_ = true;
+      if (start_ == Start::together) co_await runtime_.sleep(Duration(0));
       queue_.pop_front();
       batch->result = co_await commit_(std::move(batch->items));
       batch->done = true;
@@ -56,6 +61,7 @@ class GroupCommit {
   Runtime& runtime_;
   std::size_t batch_max_;
   Commit commit_;
+  Start start_;
   std::unique_ptr<Signal> changed_;
   std::deque<std::shared_ptr<Batch>> queue_;
   bool committing_ = false;

@@ -1,9 +1,11 @@
 #include "storage/redis_cursors.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include <boost/json.hpp>
 
+#include "core/limits.hpp"
 #include "core/text.hpp"
 #include "storage/redis_buffer.hpp"
 #include "storage/redis_cursor_scripts.hpp"
@@ -23,6 +25,9 @@ using core::SubscriberRecord;
 using core::Task;
 using core::ToldParking;
 using core::resp::Reply;
+
+// More than a node has subscribers.
+constexpr std::size_t kSavesTogether = core::limits::kConfigTablesMax;
 
 std::string micros(core::WallTime time) {
   return std::to_string(time.time_since_epoch().count());
@@ -105,6 +110,22 @@ std::optional<ParkedDelivery> parked_of(std::string_view text) {
   return delivery;
 }
 
+void add_script(RedisRequest& request, std::string_view script,
+                const std::vector<std::string>& keys, const std::vector<std::string>& arguments) {
+  std::vector<std::string> words = {"EVAL", std::string(script), std::to_string(keys.size())};
+  words.insert(words.end(), keys.begin(), keys.end());
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  request.on(keys.front()).add(words);
+}
+
+// What a holder's write was answered: 0 to a fence that is old.
+Result<void> written(const Reply& reply) {
+  if (reply.is_error()) return core::Failure(classify(reply));
+  if (reply.integer == 1) return {};
+  return core::fail(Code::conflict, Origin::buffer, Retry::never,
+                    "another node delivers to this subscriber by now");
+}
+
 Result<SubscriberRecord> read_record(const std::vector<Reply>& answer, std::uint64_t& fence) {
   SubscriberRecord record;
   record.holder = answer[1].text.substr(0, answer[1].text.find(' '));
@@ -134,30 +155,38 @@ std::string RedisCursors::key(const std::string& name, std::string_view rest) co
   return "{" + prefix_ + ":subscriber:" + name + "}:" + std::string(rest);
 }
 
+RedisCursors::RedisCursors(io::IoRuntime& runtime, RedisTarget server, std::string prefix)
+    : prefix_(std::move(prefix)),
+      router_(runtime, std::move(server), {}),
+      saves_(
+          runtime, kSavesTogether,
+          [this](std::vector<Saving> all) { return save_all(std::move(all)); },
+          core::GroupCommit<Saving>::Start::together) {}
+
 Task<Result<Reply>> RedisCursors::run(std::string_view script, Words keys, Words arguments,
                                       Deadline deadline) {
-  Words words = {"EVAL", std::string(script), std::to_string(keys.size())};
-  words.insert(words.end(), keys.begin(), keys.end());
-  words.insert(words.end(), arguments.begin(), arguments.end());
   RedisRequest request;
-  request.on(keys.front()).add(words);
+  add_script(request, script, keys, arguments);
+  auto replies = co_await send(request, deadline);
+  if (!replies) co_return pass(std::move(replies));
+  if (replies->front().is_error()) co_return core::Failure(classify(replies->front()));
+  co_return std::move(replies->front());
+}
+
+Task<RedisRouter::Replies> RedisCursors::send(const RedisRequest& request, Deadline deadline) {
   auto replies = co_await router_.call(RedisRouter::Lane::small, request, deadline);
   // A kept connection to a Redis that was restarted since; everything here may be repeated.
   if (!replies && replies.error().code == Code::closed) {
     replies = co_await router_.call(RedisRouter::Lane::small, request, deadline);
   }
-  if (!replies) co_return pass(std::move(replies));
-  if (replies->front().is_error()) co_return core::Failure(classify(replies->front()));
-  co_return std::move(replies->front());
+  co_return replies;
 }
 
 Task<Result<void>> RedisCursors::write(std::string_view script, Words keys, Words arguments,
                                        Deadline deadline) {
   const auto reply = co_await run(script, std::move(keys), std::move(arguments), deadline);
   if (!reply) co_return pass(reply);
-  if (reply->integer == 1) co_return Result<void>{};
-  co_return core::fail(Code::conflict, Origin::buffer, Retry::never,
-                       "another node delivers to this subscriber by now");
+  co_return written(*reply);
 }
 
 Task<Result<core::SubscriberClaim>> RedisCursors::claim(std::string name,
@@ -200,10 +229,25 @@ Task<Result<SubscriberRecord>> RedisCursors::look(std::string name, Deadline dea
 
 Task<Result<void>> RedisCursors::save(std::string name, std::uint64_t fence,
                                       core::FeedCursor cursor, Deadline deadline) {
-  co_return co_await write(scripts::kSave, {key(name, "state")},
-                           {std::to_string(fence), cursor.feed, std::to_string(cursor.sequence),
-                            micros(cursor.published_at)},
-                           deadline);
+  Result<void> outcome;
+  auto all = co_await saves_.submit(
+      {.state = key(name, "state"),
+       .arguments = {std::to_string(fence), cursor.feed, std::to_string(cursor.sequence),
+                     micros(cursor.published_at)},
+       .deadline = deadline,
+       .outcome = &outcome});
+  if (!all) co_return all;
+  co_return outcome;
+}
+
+Task<Result<void>> RedisCursors::save_all(std::vector<Saving> all) {
+  RedisRequest request;
+  for (const Saving& one : all) add_script(request, scripts::kSave, {one.state}, one.arguments);
+  const Deadline deadline = std::ranges::max_element(all, {}, &Saving::deadline)->deadline;
+  const auto replies = co_await send(request, deadline);
+  if (!replies) co_return pass(replies);
+  for (std::size_t i = 0; i < all.size(); ++i) *all[i].outcome = written((*replies)[i]);
+  co_return Result<void>{};
 }
 
 Task<Result<void>> RedisCursors::park(std::string name, std::uint64_t fence,

@@ -5,12 +5,15 @@
 // - :parked   hash key -> JSON of a parked delivery
 // - :order    sorted set of those keys by number; :redrive likewise, those to be tried again
 // - :told     set of <id>_<us>: parked records that were told of
-// Writes of one subscriber reach a replica in their order, so a failover takes back the newest of
-// them and leaves no cursor that stands beyond a parked delivery it lost. I/O thread only.
+// Cursors that are saved at the same moment go in one pipeline, for which Redis syncs its file
+// once. Writes of one subscriber reach a replica in their order, so a failover takes back the
+// newest of them and leaves no cursor that stands beyond a parked delivery it lost. I/O thread
+// only.
 #pragma once
 
 #include <string>
 
+#include "core/group_commit.hpp"
 #include "core/ports/cursor_store.hpp"
 #include "storage/redis_router.hpp"
 
@@ -18,8 +21,7 @@ namespace daybook::storage {
 
 class RedisCursors final : public core::CursorStore {
  public:
-  RedisCursors(io::IoRuntime& runtime, RedisTarget server, std::string prefix)
-      : prefix_(std::move(prefix)), router_(runtime, std::move(server), {}) {}
+  RedisCursors(io::IoRuntime& runtime, RedisTarget server, std::string prefix);
 
   core::Task<core::Result<core::SubscriberClaim>> claim(std::string name,
                                                         core::SubscriberOwner owner,
@@ -57,10 +59,18 @@ class RedisCursors final : public core::CursorStore {
 
  private:
   using Words = std::vector<std::string>;
+  struct Saving {
+    std::string state;  // the key
+    Words arguments;
+    core::Deadline deadline;
+    core::Result<void>* outcome;  // of this one, when all were answered
+  };
   [[nodiscard]] std::string key(const std::string& name, std::string_view rest) const;
   // One script on keys of one subscriber; an error reply becomes an Error.
   core::Task<core::Result<core::resp::Reply>> run(std::string_view script, Words keys,
                                                   Words arguments, core::Deadline deadline);
+  core::Task<RedisRouter::Replies> send(const RedisRequest& request, core::Deadline deadline);
+  core::Task<core::Result<void>> save_all(std::vector<Saving> all);
   // The same for a holder's write, which says 0 to a fence that is old.
   core::Task<core::Result<void>> write(std::string_view script, Words keys, Words arguments,
                                        core::Deadline deadline);
@@ -71,6 +81,7 @@ class RedisCursors final : public core::CursorStore {
 
   const std::string prefix_;
   RedisRouter router_;
+  core::GroupCommit<Saving> saves_;
 };
 
 }  // namespace daybook::storage

@@ -7,8 +7,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A crash repeats at most what was delivered in this time; each save is a small durable write.
-constexpr Duration kSaveEvery = 100ms;
+// A crash repeats what was delivered in this time and while a save was under way. Each save is a
+// small durable write, which appends of records wait for.
+constexpr Duration kSaveEvery = 250ms;
 // For one call of the cursor store or a source.
 constexpr Duration kStoreTimeout = 10s;
 // After a failure of theirs.
@@ -295,13 +296,15 @@ Task<> Deliverer::save() {
 
 Task<> Deliverer::save_loop() {
   while (serving_) {
-    if (services_.source.unsaved(course_.cursor())) {
-      co_await save();
-    } else {
+    if (!services_.source.unsaved(course_.cursor())) {
       co_await progress_->wait(SteadyTime::max());
+      continue;
     }
-    // What is done meanwhile goes with the next save.
-    if (serving_) co_await services_.runtime.sleep(kSaveEvery);
+    // All subscribers of a process save at the same moments, so that one sync of Redis does for
+    // all.
+    const Duration since = services_.runtime.steady_now().time_since_epoch() % kSaveEvery;
+    co_await services_.runtime.sleep(kSaveEvery - since);
+    if (serving_) co_await save();
   }
   --helpers_;
   changed_->notify_all();

@@ -57,6 +57,16 @@ TEST(GroupCommit, whoever_comes_during_a_commit_is_in_the_next) {
   EXPECT_EQ(ledger.answered.size(), 9u);
 }
 
+TEST(GroupCommit, starts_together_with_all_of_the_same_moment_where_that_is_asked_for) {
+  Ledger ledger;
+  core::GroupCommit<int> group(
+      ledger.runtime, 10, [&ledger](std::vector<int> items) { return ledger.commit(items); },
+      core::GroupCommit<int>::Start::together);
+  for (int item = 1; item <= 3; ++item) ledger.runtime.spawn(ledger.submit(group, item));
+  ledger.runtime.run_until([&] { return ledger.answered.size() == 3; });
+  EXPECT_EQ(ledger.batches, (std::vector<std::vector<int>>{{1, 2, 3}}));
+}
+
 TEST(GroupCommit, a_batch_is_no_larger_than_its_bound) {
   Ledger ledger;
   auto group = ledger.group(3);
