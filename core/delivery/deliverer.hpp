@@ -84,13 +84,16 @@ class Deliverer {
   Task<> refill();
   Task<> take_redrives();
   void end_redrive();
+  [[nodiscard]] std::optional<Course::Key> start_next();
   void start_turns();
+  Task<> turns(Course::Key first);
   [[nodiscard]] bool wants_more() const;
   [[nodiscard]] SteadyTime next_step() const;
-  Task<> turn(Course::Key key);
+  // Whether it was delivered, and that is all there was.
+  Task<bool> turn(Course::Key key);
   void note(const Delivery& delivery, const Verdict& verdict, Duration took);
   Task<> park(Course::Key key, Delivery delivery, Verdict verdict);
-  Task<> finish(Course::Key key, Delivery delivery);
+  Task<> finish_redriven(Delivery delivery);
   void pause(std::string reason);
   Task<> write_pause();
   void lose_lease();

@@ -11,18 +11,33 @@ constexpr std::uint64_t kParkedMax = 10'000;
 
 }  // namespace
 
+std::optional<Course::Key> Deliverer::start_next() {
+  const SteadyTime now = services_.runtime.steady_now();
+  const auto key = course_.next(now);
+  if (key) course_.start(*key, now);
+  return key;
+}
+
 void Deliverer::start_turns() {
-  for (;;) {
-    const SteadyTime now = services_.runtime.steady_now();
-    const auto key = course_.next(now);
-    if (!key) return;
-    course_.start(*key, now);
-    services_.runtime.spawn(turn(*key));
+  while (const auto key = start_next()) services_.runtime.spawn(turns(*key));
+}
+
+// One after the other while nothing happens that the serving loop must know of: it would start the
+// same, later and for more.
+Task<> Deliverer::turns(Course::Key first) {
+  for (std::optional<Course::Key> key = first; key;) {
+    const bool smooth = co_await turn(*key);
+    progress_->notify_all();
+    key.reset();
+    if (smooth && serving_ && !stopping_ && prepared_ && holds()) key = start_next();
+    const bool reads = wants_more() && services_.runtime.steady_now() >= read_at_;
+    if (!key || reads) changed_->notify_all();
   }
 }
 
-Task<> Deliverer::turn(Course::Key key) {
+Task<bool> Deliverer::turn(Course::Key key) {
   const Delivery delivery = course_.delivery(key);
+  const bool was_away = course_.away();
   const SteadyTime began = services_.runtime.steady_now();
   const Verdict verdict =
       co_await services_.sender.send(delivery, delivery.due.front(), began + settings_.timeout);
@@ -33,7 +48,11 @@ Task<> Deliverer::turn(Course::Key key) {
     case Course::Next::nothing:
       break;
     case Course::Next::finished:
-      co_await finish(key, delivery);
+      if (key.redriven) {
+        co_await finish_redriven(delivery);
+      } else {
+        services_.source.finished(delivery);
+      }
       break;
     case Course::Next::park:
       co_await park(key, delivery, verdict);
@@ -42,8 +61,7 @@ Task<> Deliverer::turn(Course::Key key) {
       pause(verdict.detail + "; it wants no more notices");
       break;
   }
-  changed_->notify_all();
-  progress_->notify_all();
+  co_return !was_away && !key.redriven && verdict.kind == Verdict::Kind::delivered;
 }
 
 void Deliverer::note(const Delivery& delivery, const Verdict& verdict, Duration took) {
@@ -65,11 +83,7 @@ void Deliverer::note(const Delivery& delivery, const Verdict& verdict, Duration 
   }
 }
 
-Task<> Deliverer::finish(Course::Key key, Delivery delivery) {
-  if (!key.redriven) {
-    services_.source.finished(delivery);
-    co_return;
-  }
+Task<> Deliverer::finish_redriven(Delivery delivery) {
   ParkedDelivery parked;
   parked.id = delivery.id;
   if (delivery.parked) parked.parking = delivery.parked->parked_at;
