@@ -99,7 +99,17 @@ void Metrics::set(prometheus::Family<prometheus::Gauge>& family, double value,
 
 void Metrics::observe(prometheus::Family<prometheus::Histogram>& family,
                       const prometheus::Labels& labels, core::Duration took) {
-  family.Add(labels, kSeconds).Observe(std::chrono::duration<double>(took).count());
+  series(family, labels).Observe(std::chrono::duration<double>(took).count());
+}
+
+prometheus::Counter& Metrics::series(prometheus::Family<prometheus::Counter>& family,
+                                     const prometheus::Labels& labels) {
+  return family.Add(labels);
+}
+
+prometheus::Histogram& Metrics::series(prometheus::Family<prometheus::Histogram>& family,
+                                       const prometheus::Labels& labels) {
+  return family.Add(labels, kSeconds);
 }
 
 void Metrics::advance_to(prometheus::Family<prometheus::Counter>& family, double value) {

@@ -33,6 +33,11 @@ class Metrics {
            const prometheus::Labels& labels = {});
   void observe(prometheus::Family<prometheus::Histogram>& family, const prometheus::Labels& labels,
                core::Duration took);
+  // One series, for who counts often: finding it by its labels costs more than counting.
+  static prometheus::Counter& series(prometheus::Family<prometheus::Counter>& family,
+                                     const prometheus::Labels& labels);
+  static prometheus::Histogram& series(prometheus::Family<prometheus::Histogram>& family,
+                                       const prometheus::Labels& labels);
   // A counter whose truth is kept elsewhere; it never goes back.
   void advance_to(prometheus::Family<prometheus::Counter>& family, double value);
 

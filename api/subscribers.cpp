@@ -105,10 +105,13 @@ void Subscribers::add(const core::SubscriberConfig& config, const core::Subscrib
         [this, reported] { return json::serialize(entry_json(*reported)); });
   }
   // From the start, so that a first failure is an increase.
-  services_.metrics.add(services_.metrics.subscriber_delivered, label(subscriber.name), 0);
+  Metrics& metrics = services_.metrics;
+  series_.emplace(subscriber.name,
+                  Series{Metrics::series(metrics.subscriber_delivered, label(subscriber.name)),
+                         Metrics::series(metrics.subscriber_seconds, label(subscriber.name))});
   for (const char* reason : kReasons) {
-    services_.metrics.add(services_.metrics.subscriber_failed,
-                          {{"subscriber", subscriber.name}, {"reason", reason}}, 0);
+    metrics.add(metrics.subscriber_failed, {{"subscriber", subscriber.name}, {"reason", reason}},
+                0);
   }
   entries_.push_back(std::move(entry));
 }
@@ -253,8 +256,9 @@ void Subscribers::refresh_metrics() {
 // --- what the deliverers tell ---
 
 void Subscribers::on_delivered(const std::string& subscriber, core::Duration took) {
-  services_.metrics.add(services_.metrics.subscriber_delivered, label(subscriber));
-  services_.metrics.observe(services_.metrics.subscriber_seconds, label(subscriber), took);
+  const Series& series = series_.at(subscriber);
+  series.delivered.Increment();
+  series.seconds.Observe(std::chrono::duration<double>(took).count());
 }
 
 void Subscribers::on_failed(const std::string& subscriber, const core::RecordId& id,

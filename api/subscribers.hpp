@@ -2,6 +2,7 @@
 // may see of and do with them. Owned by main; I/O thread only.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -74,6 +75,12 @@ class Subscribers final : public core::DeliveryObserver {
     std::uint64_t missed = 0;  // entries that the feed no longer had, here and before
   };
 
+  // Of each subscriber, by its name.
+  struct Series {
+    prometheus::Counter& delivered;
+    prometheus::Histogram& seconds;
+  };
+
   void add(const core::SubscriberConfig& config, const core::SubscriberOwner& owner,
            core::Duration lease, bool delivers);
   core::Task<> watch_feed();
@@ -90,6 +97,7 @@ class Subscribers final : public core::DeliveryObserver {
   core::delivery::FeedWindow window_;
   NoticeTexts texts_;
   std::vector<std::unique_ptr<Entry>> entries_;
+  std::map<std::string, Series> series_;
   std::unique_ptr<core::Signal> stop_;
   std::uint64_t feed_last_ = 0;
   bool watching_ = false;

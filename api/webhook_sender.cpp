@@ -41,6 +41,13 @@ Verdict away(std::string reason, std::string detail) {
           .retry_after = std::nullopt};
 }
 
+core::http::Fields fields_of(const Subscriber& subscriber) {
+  core::http::Fields fields = subscriber.headers;
+  fields.add("User-Agent", "daybook/" DAYBOOK_VERSION);
+  if (!subscriber.origin.empty()) fields.add("WebHook-Request-Origin", subscriber.origin);
+  return fields;
+}
+
 }  // namespace
 
 WebhookSender::WebhookSender(io::IoRuntime& runtime, core::Workers& workers,
@@ -50,14 +57,8 @@ WebhookSender::WebhookSender(io::IoRuntime& runtime, core::Workers& workers,
       objects_(objects),
       texts_(texts),
       subscriber_(std::move(subscriber)),
+      fields_(fields_of(subscriber_)),
       client_(runtime, client_of(subscriber_)) {}
-
-core::http::Fields WebhookSender::own_fields() const {
-  core::http::Fields fields = subscriber_.headers;
-  fields.add("User-Agent", "daybook/" DAYBOOK_VERSION);
-  if (!subscriber_.origin.empty()) fields.add("WebHook-Request-Origin", subscriber_.origin);
-  return fields;
-}
 
 Task<Verdict> WebhookSender::prepare(core::Deadline deadline) {
   rate_ = 0;
@@ -65,7 +66,7 @@ Task<Verdict> WebhookSender::prepare(core::Deadline deadline) {
   io::HttpRequest request;
   request.method = "OPTIONS";
   request.target = subscriber_.url.target;
-  request.fields = own_fields();
+  request.fields = fields_;
   request.response_bytes_max = kAnswerBytesMax;
   const auto answer = co_await client_.send(std::move(request), deadline);
   if (!answer) {
@@ -151,8 +152,8 @@ Task<Verdict> WebhookSender::post(core::delivery::Notice notice, core::Deadline 
   io::HttpRequest request;
   request.method = "POST";
   request.target = subscriber_.url.target;
-  request.fields = own_fields();
-  for (const auto& [name, value] : message.fields.lines()) request.fields.add(name, value);
+  request.fields = std::move(message.fields);
+  for (const auto& [name, value] : fields_.lines()) request.fields.add(name, value);
   request.body = {core::as_bytes(message.body)};
   request.response_bytes_max = kAnswerBytesMax;
   const auto answer = co_await client_.send(std::move(request), deadline);

@@ -29,13 +29,13 @@ class WebhookSender final : public core::NoticeSender {
   core::Task<core::delivery::Verdict> post(core::delivery::Notice notice, core::Deadline deadline);
   core::Task<core::Result<core::ByteVector>> read_payload(
       std::shared_ptr<const core::MetadataRow> row, core::Deadline deadline);
-  [[nodiscard]] core::http::Fields own_fields() const;
 
   io::IoRuntime& runtime_;
   core::Workers& workers_;
   core::ObjectStore& objects_;
   NoticeTexts& texts_;
   const Subscriber subscriber_;
+  const core::http::Fields fields_;  // of every request
   io::HttpClient client_;
   std::uint32_t rate_ = 0;
 };

@@ -32,8 +32,9 @@ constexpr int kInterimAnswersMax = 16;
 // One report of progress; without somebody to report to, the body is one gathered write.
 constexpr std::size_t kProgressBytes = core::limits::kReadBytes;
 
-// Most answers are a head and little more; the buffer grows while reads fill it.
-constexpr std::size_t kFirstBufferBytes = 4 * core::KiB;
+// Most answers are a head and little more; the buffer grows while reads fill it. Of this size the
+// allocator has some at hand.
+constexpr std::size_t kFirstBufferBytes = 1000;
 constexpr std::size_t kBufferBytes = 64 * core::KiB;
 static_assert(kBufferBytes > core::limits::kHeadBytesMax);
 

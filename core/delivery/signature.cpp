@@ -32,8 +32,10 @@ Result<WebhookSecret> WebhookSecret::parse(std::string_view text) {
 }
 
 std::string WebhookSecret::sign(std::string_view id, std::int64_t unix_seconds, Bytes body) const {
-  std::string message = std::string(id) + "." + std::to_string(unix_seconds) + ".";
-  message += as_text(body);
+  const std::string time = std::to_string(unix_seconds);
+  std::string message;
+  message.reserve(id.size() + time.size() + body.size() + 2);
+  message.append(id).append(1, '.').append(time).append(1, '.').append(as_text(body));
   return "v1," + to_base64(hmac_sha256(key_, as_bytes(message)).bytes);
 }
 

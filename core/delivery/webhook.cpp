@@ -1,5 +1,6 @@
 #include "core/delivery/webhook.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -30,20 +31,34 @@ std::array<Attribute, 8> attributes_of(const Notice& notice) {
 }
 
 std::string quoted(std::string_view text) {
+  const bool plain = std::ranges::all_of(
+      text, [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; });
+  if (plain) return '"' + std::string(text) + '"';
   return boost::json::serialize(boost::json::string_view(text.data(), text.size()));
 }
 
+// What stands around the data, at most, but for long texts.
+constexpr std::size_t kFrameBytes = 512;
+
 std::string structured_body(const Notice& notice) {
   std::string body = "{";
+  body.reserve(notice.data->size() + kFrameBytes);
   for (const Attribute& attribute : attributes_of(notice)) {
     body += quoted(attribute.name) + ":" + quoted(attribute.value) + ",";
   }
-  return body + R"("datacontenttype":"application/json","data":)" + *notice.data + "}";
+  body += R"("datacontenttype":"application/json","data":)";
+  body += *notice.data;
+  body += '}';
+  return body;
 }
 
 std::string standard_body(const Notice& notice) {
-  return R"({"type":)" + quoted(notice.type) + R"(,"timestamp":)" +
-         quoted(format_time(notice.time)) + R"(,"data":)" + *notice.data + "}";
+  std::string body = R"({"type":)" + quoted(notice.type) + R"(,"timestamp":)" +
+                     quoted(format_time(notice.time)) + R"(,"data":)";
+  body.reserve(body.size() + notice.data->size() + 1);
+  body += *notice.data;
+  body += '}';
+  return body;
 }
 
 }  // namespace
