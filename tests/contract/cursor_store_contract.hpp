@@ -34,6 +34,7 @@ class CursorStoreContract : public testing::Test {
   }
 
   core::CursorStore& store() { return fixture_.store(); }
+  core::Runtime& runtime() { return fixture_.runtime(); }
   [[nodiscard]] core::Deadline soon() {
     return fixture_.runtime().steady_now() + std::chrono::seconds(20);
   }
@@ -159,6 +160,45 @@ TYPED_TEST_P(CursorStoreContract, a_cursor_is_kept_with_its_feed_and_time) {
   EXPECT_FALSE(this->run(this->store().look("other", this->soon()))->cursor);
 }
 
+TYPED_TEST_P(CursorStoreContract, cursors_that_are_saved_together_have_each_its_own_outcome) {
+  struct One {
+    std::string name;
+    std::uint64_t fence = 0;
+    core::Result<void> outcome;
+    bool ended = false;
+  };
+  std::vector<One> all;
+  for (const char* name : {"billing", "audit", "search"}) {
+    const auto claim =
+        this->run(this->store().claim(name, {"one", "1"}, this->kLease, "", this->soon()));
+    ASSERT_TRUE(claim) << claim.error().detail;
+    all.push_back({.name = name, .fence = claim->fence, .outcome = {}});
+  }
+  ++all[1].fence;
+  const auto save = [](core::CursorStore& store, One& one,
+                       core::Deadline deadline) -> core::Task<> {
+    one.outcome = co_await store.save(one.name, one.fence,
+                                      {.feed = "f", .sequence = 7, .published_at = {}}, deadline);
+    one.ended = true;
+  };
+  this->fixture_.run(
+      [](CursorStoreContract& test, auto start, std::vector<One>& ones) -> core::Task<> {
+        for (One& one : ones) test.runtime().spawn(start(test.store(), one, test.soon()));
+        while (!std::ranges::all_of(ones, &One::ended)) {
+          co_await test.runtime().sleep(std::chrono::milliseconds(1));
+        }
+      }(*this, save, all));
+  EXPECT_TRUE(all[0].outcome);
+  ASSERT_FALSE(all[1].outcome);
+  EXPECT_EQ(all[1].outcome.error().code, core::Code::conflict);
+  EXPECT_TRUE(all[2].outcome);
+  for (const One& one : all) {
+    const auto kept = this->run(this->store().look(one.name, this->soon()));
+    ASSERT_TRUE(kept) << kept.error().detail;
+    EXPECT_EQ(kept->cursor.has_value(), one.name != "audit");
+  }
+}
+
 TYPED_TEST_P(CursorStoreContract, parked_deliveries_are_listed_by_number_and_kept_once) {
   const auto one = this->claim("one");
   auto& store = this->store();
@@ -235,12 +275,16 @@ TYPED_TEST_P(CursorStoreContract, parkings_that_were_told_are_remembered_until_f
   EXPECT_EQ(*all, (std::vector{this->told(1, 20), this->told(2, 10), this->told(3, 30)}));
 }
 
-REGISTER_TYPED_TEST_SUITE_P(
-    CursorStoreContract, nothing_is_known_of_a_new_subscriber, one_node_at_a_time_has_the_lease,
-    a_node_that_is_silent_for_its_lease_is_taken_over_and_fenced_off,
-    a_node_that_was_restarted_takes_its_own_lease_over_at_once, a_lease_that_was_given_up_is_free,
-    a_cursor_is_kept_with_its_feed_and_time, parked_deliveries_are_listed_by_number_and_kept_once,
-    parked_deliveries_are_redriven_until_they_are_gone, a_pause_holds_until_it_is_ended,
-    parkings_that_were_told_are_remembered_until_forgotten);
+REGISTER_TYPED_TEST_SUITE_P(CursorStoreContract, nothing_is_known_of_a_new_subscriber,
+                            one_node_at_a_time_has_the_lease,
+                            a_node_that_is_silent_for_its_lease_is_taken_over_and_fenced_off,
+                            a_node_that_was_restarted_takes_its_own_lease_over_at_once,
+                            a_lease_that_was_given_up_is_free,
+                            a_cursor_is_kept_with_its_feed_and_time,
+                            cursors_that_are_saved_together_have_each_its_own_outcome,
+                            parked_deliveries_are_listed_by_number_and_kept_once,
+                            parked_deliveries_are_redriven_until_they_are_gone,
+                            a_pause_holds_until_it_is_ended,
+                            parkings_that_were_told_are_remembered_until_forgotten);
 
 }  // namespace daybook::tests

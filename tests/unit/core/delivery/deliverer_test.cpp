@@ -268,6 +268,19 @@ TEST_F(Delivering, a_process_that_follows_goes_on_from_the_cursor) {
   EXPECT_EQ(receiver_.accepted, finals({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}));
 }
 
+TEST_F(Delivering, cursors_are_saved_at_moments_that_are_the_same_for_all) {
+  start();
+  runtime_.run_for(37ms);
+  for (int round = 1; round <= 5; ++round) {
+    publish(round);
+    const std::uint64_t before = cursors_.saves;
+    runtime_.run_until([&] { return cursors_.saves > before; });
+    EXPECT_EQ(runtime_.steady_now().time_since_epoch() % 250ms, core::Duration(0));
+    runtime_.run_for(1s);
+  }
+  EXPECT_EQ(kept().cursor->sequence, 15);
+}
+
 TEST_F(Delivering, what_was_under_way_when_a_node_lost_its_lease_comes_again_under_the_same_id) {
   receiver_.takes = 30ms;
   publish(40);
