@@ -182,7 +182,7 @@ TYPED_TEST_P(CursorStoreContract, cursors_that_are_saved_together_have_each_its_
     one.ended = true;
   };
   this->fixture_.run(
-      [](CursorStoreContract& test, auto start, std::vector<One>& ones) -> core::Task<> {
+      [](auto& test, auto start, std::vector<One>& ones) -> core::Task<> {
         for (One& one : ones) test.runtime().spawn(start(test.store(), one, test.soon()));
         while (!std::ranges::all_of(ones, &One::ended)) {
           co_await test.runtime().sleep(std::chrono::milliseconds(1));
