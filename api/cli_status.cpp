@@ -42,8 +42,9 @@ std::string render_records(const boost::json::value& records) {
   }
   const double unaccounted = number_of(records, "unaccounted").value_or(0);
   if (unaccounted != 0) {
-    text += "\n            UNACCOUNTED FOR: " + std::to_string(static_cast<long long>(unaccounted)) +
-            " (accepted must equal released + pending + parked + dropped; see the runbook)";
+    text +=
+        "\n            UNACCOUNTED FOR: " + std::to_string(static_cast<long long>(unaccounted)) +
+        " (accepted must equal released + pending + parked + dropped; see the runbook)";
   }
   return text;
 }
