@@ -67,7 +67,9 @@ TEST(RecordJson, says_where_the_record_is_durable_as_far_as_it_is_known) {
   row.position = "1-1";
   EXPECT_EQ(persisted("buffered"), R"({"buffer":true,"archive":false,"index":false})");
   EXPECT_EQ(persisted("archived"), R"({"buffer":true,"archive":true,"index":false})");
-  core::ParkedRecord parked{.entry = {row.envelope.id, "1-1", 7, {}}, .stage = "archive"};
+  core::ParkedRecord parked;
+  parked.entry = {row.envelope.id, "1-1", 7, {}};
+  parked.stage = "archive";
   EXPECT_EQ(persisted("parked", &parked), R"({"buffer":true,"archive":false,"index":false})");
   parked.stage = "index";
   EXPECT_EQ(persisted("parked", &parked), R"({"buffer":true,"archive":true,"index":false})");
