@@ -34,10 +34,10 @@ class FewDescriptors(Fault):
 
 
 class LittleMemory(Fault):
-    """a process that may have 256 MiB, and uploads of four times as much at once"""
+    """a process that may have 288 MiB, and uploads of seven times its room for payloads at once"""
     name = "memory-limit"
-    limit = 256 << 20
-    settings = {"node.memory_max": "256MiB", "ingest.memory_max": "40MiB",
+    limit = 288 << 20
+    settings = {"node.memory_max": "288MiB", "ingest.memory_max": "40MiB",
                 "ingest.admission_wait": "200ms", "server.connections_max": "512",
                 "pipeline.fresh_memory_max": "8MiB", "feed.memory_max": "40MiB",
                 "server.worker_threads": "2", "pipeline.archive_concurrency": "2"}

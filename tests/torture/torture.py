@@ -121,7 +121,7 @@ def show(result, report):
     levels = " ".join(f"{name}:{count}" for name, count in result["durabilities"].items())
     print(f"{verdict} {result['fault']:24} {result['strikes']:5} strikes {result['seconds']:6.0f} s "
           f"{result['acknowledged']:6} acknowledged ({levels}) {result['contested']} contested  "
-          f"{'%d listed  ' % result['listed'] if result['listed'] else ''}"
+          f"{'%d listed  ' % result['listed'] if result.get('listed') else ''}"
           f"{''.join(f'{name} {number}  ' for name, number in result['figures'].items())}"
           f"{result['replay']}", flush=True)
     if not result["clean"]:
