@@ -181,13 +181,12 @@ TYPED_TEST_P(CursorStoreContract, cursors_that_are_saved_together_have_each_its_
                                       {.feed = "f", .sequence = 7, .published_at = {}}, deadline);
     one.ended = true;
   };
-  this->fixture_.run(
-      [](auto& test, auto start, std::vector<One>& ones) -> core::Task<> {
-        for (One& one : ones) test.runtime().spawn(start(test.store(), one, test.soon()));
-        while (!std::ranges::all_of(ones, &One::ended)) {
-          co_await test.runtime().sleep(std::chrono::milliseconds(1));
-        }
-      }(*this, save, all));
+  this->fixture_.run([](auto& test, auto start, std::vector<One>& ones) -> core::Task<> {
+    for (One& one : ones) test.runtime().spawn(start(test.store(), one, test.soon()));
+    while (!std::ranges::all_of(ones, &One::ended)) {
+      co_await test.runtime().sleep(std::chrono::milliseconds(1));
+    }
+  }(*this, save, all));
   EXPECT_TRUE(all[0].outcome);
   ASSERT_FALSE(all[1].outcome);
   EXPECT_EQ(all[1].outcome.error().code, core::Code::conflict);
